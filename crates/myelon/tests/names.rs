@@ -8,7 +8,7 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::{PATIENCE, Watchdog};
 
-/// What users import from the crate root, one line each: the compiler is the test.
+/// What users import from the crate root, one line each: the compiler checks it.
 #[rustfmt::skip]
 #[expect(unused_imports, reason = "each line is a claim that the name is there")]
 mod the_crate_root {
@@ -187,7 +187,7 @@ mod the_observability {
     use myelon::observability::ids as _;
 }
 
-/// An event, made with the attribute as this crate passes it on.
+/// An event, made with the attribute that this crate re-exports.
 #[event(crate = "myelon")]
 struct Tick {
     number: u64,
@@ -360,7 +360,7 @@ fn namespaces_lead_to_the_same_types() {
 
 #[test]
 fn a_table_of_counters_can_be_laid_into_any_memory() {
-    // Named and not called: what they take is promised to live long enough.
+    // Named and not called: their argument must live long enough.
     let _ = myelon::observability::CountersFile::init;
     let _ = myelon::observability::CountersFile::attach;
     let _ = <myelon::SharedProducer<Tick> as myelon::ProducerEnd>::attach_counters;
@@ -377,7 +377,7 @@ fn the_names_of_layer_1_are_here() {
         recv_framed_message,
     };
     type Frame = FixedFrame<64>;
-    // The names that are better, of which the contract's are aliases.
+    // The current names, and their aliases from earlier versions.
     same::<myelon::TransportProducer<Frame>, FramedTransportProducer<Frame>>();
     same::<myelon::TransportConsumer, FramedTransportConsumer>();
     same::<myelon::transport::MmapTransportProducer, MmapFramedTransportProducer>();

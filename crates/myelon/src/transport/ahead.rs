@@ -7,20 +7,21 @@ use super::prefix::Envelope;
 use super::reassembly::{Pushed, Reassembler};
 use disruptor_mp::{ConsumeError, Patience, SharedConsumer};
 
-/// Frames of this many bytes are copied while the next one is written; what is shorter is copied in less time than a
-/// look at its stamp takes to cross over.
+/// Frames of this many bytes are copied while the next one is written. Copying a shorter frame takes less time than its
+/// stamp needs to cross between the cores.
 const FRAME_BYTES_MIN: usize = 4096;
 
-/// What was copied of the next message, which is there.
+/// What was copied of the next message, which is complete in the ring.
 #[derive(Default)]
 pub(super) struct Copied {
     /// How many of its frames.
     pub(super) frames: usize,
-    /// What precedes it, if these are all of them.
+    /// Its envelope, if these are all of its frames.
     pub(super) whole: Option<Envelope>,
 }
 
-/// Waits for a message, of which nothing is there, and copies one of several frames while it is written.
+/// Waits for the next message, of which nothing has come yet; a message of several frames is copied while it is
+/// written.
 #[inline(never)]
 pub(super) fn wait<E: FramedTransportFrame>(
     consumer: &mut SharedConsumer<E>,
@@ -36,12 +37,12 @@ pub(super) fn wait<E: FramedTransportFrame>(
         return Ok(Copied::default());
     }
     let bookmark = reassembler.bookmark();
-    // Before the stamps are looked at that say what may be copied.
+    // It begins before the stamps that say what may be copied are read.
     let ahead = consumer.begin_ahead();
     let copied = if ahead.is_some() { copy(consumer, reassembler) } else { Copied::default() };
     let waited = consumer.wait_until_available(patience);
     let is_confirmed = ahead.is_some_and(|ahead| {
-        // All stamps once more: a lease of these frames goes as far as was looked.
+        // Reads all stamps once more: a lease of these frames reaches as far as the last look.
         waited.is_ok() && consumer.is_confirmed(ahead) && consumer.peek_at(copied.frames.max(1) - 1).is_some()
     });
     if !is_confirmed {
@@ -51,7 +52,7 @@ pub(super) fn wait<E: FramedTransportFrame>(
     Ok(copied)
 }
 
-/// Copies frames as they are written, up to the end of their message, or to the first that takes too long.
+/// Copies frames as they are written, up to the end of their message, or to the first frame that takes too long.
 fn copy<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, reassembler: &mut Reassembler) -> Copied {
     let mut frames = 0;
     while consumer.is_soon_ahead(frames) {
@@ -61,7 +62,7 @@ fn copy<E: FramedTransportFrame>(consumer: &mut SharedConsumer<E>, reassembler: 
         match reassembler.push_ahead(FrameHeader::of(header), E::SHAPE.data_bytes, copy) {
             Some(Pushed::Joined(envelope)) => return Copied { frames: frames + 1, whole: Some(envelope) },
             Some(_) => frames += 1,
-            // Not one that can be sent, or one that is written again. Once it is there, it will be seen which.
+            // It is an invalid frame, or one that is being overwritten. The look after the wait will tell.
             None => break,
         }
     }

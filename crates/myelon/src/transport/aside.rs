@@ -8,23 +8,23 @@ use super::buffer::AlignedBuffer;
 use super::recent::RecentLengths;
 use crate::codec::{CodecError, EncodeShort};
 
-/// Where a message is encoded that is copied into the ring. Its memory is kept.
+/// The buffer for messages that are encoded outside the ring and copied into it. Its memory is kept.
 pub(super) struct Aside {
     buffer: AlignedBuffer,
-    /// What the last messages took, wherever they were encoded.
+    /// The lengths of the last messages, wherever they were encoded.
     recent: RecentLengths,
 }
 
 /// Why a message was not encoded.
 pub(super) enum NotEncoded {
-    /// It is longer than it may be.
+    /// It is longer than the limit.
     TooLarge {
         len_bytes: usize,
     },
     Codec(CodecError),
 }
 
-/// An encoder that was given as many bytes as it had asked for, and asks for more.
+/// An encoder was given as many bytes as it had asked for, and asks for more.
 #[derive(Debug, thiserror::Error)]
 #[error("encoded again, the message takes {len_bytes} bytes instead of {room_bytes}: encoding must be repeatable")]
 struct NotRepeatable {
@@ -32,15 +32,15 @@ struct NotRepeatable {
     len_bytes: usize,
 }
 
-/// An encoder says that it has written more than it was given. Out of line, and with its numbers by value: otherwise
-/// every message would store them, for a text that is never made.
+/// Panics because an encoder claims to have written more than it was given. Out of line, and with its numbers by value:
+/// otherwise every message would store them for a text that is never made.
 #[cold]
 #[inline(never)]
 pub(super) fn beyond_the_room(len: usize, room: usize) -> ! {
     panic!("an encoder claims {len} bytes of {room}")
 }
 
-/// The room for a message that did not fit, if it may have so much.
+/// The room for a message that did not fit, if it is within the limit.
 fn needed(short: EncodeShort, most: usize) -> Result<usize, NotEncoded> {
     match short {
         EncodeShort::Failed(error) => Err(NotEncoded::Codec(error)),
@@ -51,12 +51,12 @@ fn needed(short: EncodeShort, most: usize) -> Result<usize, NotEncoded> {
 }
 
 impl Aside {
-    /// Without memory.
+    /// A buffer without memory.
     pub(super) fn new() -> Self {
         Self { buffer: AlignedBuffer::new(usize::MAX), recent: RecentLengths::new() }
     }
 
-    /// How long the next message may well be, if its sender says `size_hint`.
+    /// How long the next message is likely to be, given the sender's `size_hint`.
     #[inline]
     pub(super) fn likely_len(&self, size_hint: usize) -> usize {
         size_hint.max(self.recent.longest_bytes())
@@ -68,13 +68,13 @@ impl Aside {
         self.recent.note(len_bytes);
     }
 
-    /// What was encoded here last.
+    /// The bytes that were encoded here last.
     pub(super) fn bytes(&self) -> &[u8] {
         self.buffer.bytes()
     }
 
-    /// Encodes a message of at most `most` bytes. `encode` is called at most twice, together with the attempt in the
-    /// ring, if there was one: `first` is what that said.
+    /// Encodes a message of at most `most` bytes. `encode` is called at most twice, counting the attempt in the ring,
+    /// if there was one: `first` is the result of that attempt.
     #[cold]
     pub(super) fn encode(
         &mut self,
@@ -86,8 +86,7 @@ impl Aside {
         let short = match first {
             Some(short) => short,
             None => {
-                // Room that nothing is written to costs next to nothing, and may spare encoding again: messages may
-                // grow.
+                // Room that is not written to costs next to nothing, and may save a second encoding if messages grow.
                 let room = likely_len.saturating_mul(2).max(self.buffer.capacity_bytes()).min(most);
                 match self.attempt(room, &mut encode) {
                     Ok(()) => return Ok(()),
@@ -95,8 +94,8 @@ impl Aside {
                 }
             }
         };
-        // A length that is not known is one for which there was room, up to the longest: address space rather than
-        // memory, as far as nothing is written to it. A codec that knows it says it now, also of a message that is too
+        // If the length is not known, offer as much room as the longest message may have. That is address space rather
+        // than memory until it is written. A codec that knows the length reports it now, also for a message that is too
         // long.
         let room = match short {
             EncodeShort::TooSmall => most,

@@ -12,14 +12,14 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// How many.
+    /// The count.
     pub count: usize,
-    /// The sequence of the last of them; `None`: none was.
+    /// The sequence of the last of them; `None` if none was sent.
     pub last_sequence: Option<Sequence>,
 }
 
 impl Sent {
-    /// `count` were, and this is the sequence of the last of them, if there was one.
+    /// `count` messages were sent; `last_sequence` is that of the last one, if there was one.
     #[inline(always)]
     pub(super) fn of(count: usize, last_sequence: Sequence) -> Self {
         Self { count, last_sequence: (count > 0).then_some(last_sequence) }
@@ -32,7 +32,7 @@ impl Sent {
         self.last_sequence = Some(sequence);
     }
 
-    /// As many more were.
+    /// The messages of `more` were sent too.
     #[cfg(feature = "tokio")]
     pub(crate) fn add(&mut self, more: Self) {
         self.count += more.count;
@@ -40,14 +40,14 @@ impl Sent {
     }
 }
 
-/// Why not all messages of a batch were sent. Those before the one that failed were, and stay sent; it and those after
-/// it were not.
+/// Why not all messages of a batch were sent. The messages before the one that failed are sent; it and those after it
+/// are not.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchError<E> {
     /// How many were sent.
     pub sent: Sent,
-    /// Why the next one was not.
+    /// Why the next one was not sent.
     pub error: Box<E>,
 }
 
@@ -59,13 +59,13 @@ impl<E: fmt::Display> fmt::Display for BatchError<E> {
 
 impl<E: Error> Error for BatchError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The text has the error in it.
+        // The text contains the error itself.
         self.error.source()
     }
 }
 
 impl<E> BatchError<E> {
-    /// After those that were sent, one was not.
+    /// `error` stopped the batch after `sent`.
     #[cold]
     pub(crate) fn after(sent: Sent, error: E) -> Self {
         Self { sent, error: Box::new(error) }
@@ -77,32 +77,32 @@ impl<E> BatchError<E> {
     }
 }
 
-/// What can be asked of why the next message was not sent.
+/// The questions about the error of a batch.
 macro_rules! asked_of_a_batch_error {
     ($error:ty) => {
         impl $crate::transport::BatchError<$error> {
-            /// Whether there was no room, and the call was not to wait.
+            /// Whether there was no room, and the call does not wait.
             pub fn is_full(&self) -> bool {
                 self.error.is_full()
             }
 
-            /// Whether the patience was at its end.
+            /// Whether the patience was over.
             pub fn is_timed_out(&self) -> bool {
                 self.error.is_timed_out()
             }
 
-            /// Whether nothing can be sent into the ring any more.
+            /// Whether the ring has ended, so that nothing more can be sent.
             pub fn is_closed(&self) -> bool {
                 self.error.is_closed()
             }
 
-            /// Whether the receiver that was waited for has gone without a word.
+            /// Whether the receiver that the call waited for is gone without having left.
             pub fn is_peer_gone(&self) -> bool {
                 self.error.is_peer_gone()
             }
         }
 
-        /// Without how many were sent.
+        /// Drops the count of the messages that were sent.
         impl From<$crate::transport::BatchError<$error>> for $error {
             fn from(error: $crate::transport::BatchError<$error>) -> Self {
                 *error.error

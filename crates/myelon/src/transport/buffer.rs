@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
-/// 16 bytes, aligned like a payload in a slot: what can be read in place there can be read in place here.
+/// 16 bytes, aligned like a payload in a slot: a message that can be read in place there can be read in place here.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C, align(16))]
 struct Block([u8; 16]);
@@ -12,7 +12,7 @@ pub(crate) struct AlignedBuffer {
     blocks: Vec<Block>,
     /// Bytes in use.
     len: usize,
-    /// Never more memory than for this many bytes.
+    /// The limit of the memory, in bytes.
     limit_bytes: usize,
 }
 
@@ -40,7 +40,7 @@ impl AlignedBuffer {
     /// Appends `bytes`.
     ///
     /// # Panics
-    /// If that is beyond the limit, which the caller has compared with the message's length.
+    /// If that exceeds the limit. The caller must have compared the message's length with it.
     #[inline(always)]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.extend_with(bytes.len(), |place| place.copy_from_slice(bytes));
@@ -63,12 +63,12 @@ impl AlignedBuffer {
     /// `len_bytes` bytes to write to, with any content, and all of them in use.
     ///
     /// # Panics
-    /// If that is beyond the limit.
+    /// If that exceeds the limit.
     pub(crate) fn take(&mut self, len_bytes: usize) -> &mut [u8] {
         if !self.has_memory_for(len_bytes) {
             let blocks = self.grown_for(len_bytes);
-            // What was there is not needed any more. Zeros of the system's, which are no memory until they are written
-            // to.
+            // The old content is no longer needed. The system provides zeroed pages, which take no memory until they
+            // are written.
             self.blocks = Vec::new();
             self.blocks = Block::new_vec_zeroed(blocks).unwrap_or_else(|_| vec![Block::new_zeroed(); blocks]);
         }
@@ -81,18 +81,18 @@ impl AlignedBuffer {
         self.len = self.len.min(len_bytes);
     }
 
-    /// Bytes of memory that it has.
+    /// The bytes of memory that it has allocated.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.blocks.len() * size_of::<Block>()
     }
 
-    /// Whether nothing has to be done before `len_bytes` bytes can be in use.
+    /// Whether `len_bytes` bytes can be in use without more memory.
     #[inline(always)]
     fn has_memory_for(&self, len_bytes: usize) -> bool {
         len_bytes <= self.limit_bytes && len_bytes <= self.capacity_bytes()
     }
 
-    /// More memory, for `len_bytes` bytes, with what is there.
+    /// Allocates memory for `len_bytes` bytes, and keeps the content.
     #[cold]
     fn grow(&mut self, len_bytes: usize) {
         let blocks = self.grown_for(len_bytes);
@@ -100,8 +100,8 @@ impl AlignedBuffer {
         self.blocks.resize(blocks, Block::new_zeroed());
     }
 
-    /// The blocks to have for `len_bytes` bytes, for which those that are there do not suffice: at least twice as many,
-    /// so that appending copies each byte a few times at most.
+    /// The number of blocks to allocate when those at hand do not suffice for `len_bytes` bytes: at least twice as
+    /// many, so that appending copies each byte a few times at most.
     fn grown_for(&self, len_bytes: usize) -> usize {
         assert!(len_bytes <= self.limit_bytes, "{len_bytes} bytes in a buffer of at most {}", self.limit_bytes);
         let limit = self.limit_bytes.div_ceil(size_of::<Block>());

@@ -40,7 +40,7 @@ pub struct TransportBuilder<F = Records> {
     format: PhantomData<fn() -> F>,
 }
 
-// Not derived: that would ask for a format that can be cloned, and a format is a name.
+// Not derived: the derive would require `F: Clone`, and a format is only a name.
 impl<F> Clone for TransportBuilder<F> {
     fn clone(&self) -> Self {
         Self { settings: self.settings.clone(), format: PhantomData }
@@ -52,11 +52,11 @@ impl<F> Clone for TransportBuilder<F> {
 pub struct Settings {
     /// Where the ring is.
     pub(crate) place: Place,
-    /// Slots, or bytes, as the format counts, if they are given.
+    /// The depth in the format's unit (slots or bytes), if it is given.
     pub(crate) depth: Option<usize>,
-    /// The longest message, in bytes; `None`: what fits.
+    /// The longest message, in bytes; `None`: whatever fits.
     pub(crate) message_limit: Option<usize>,
-    /// Whether every message says when it was sent.
+    /// Whether every message carries its send time.
     pub(crate) has_send_time: bool,
     max_consumers: Option<usize>,
     consumer_prefix: Option<String>,
@@ -78,7 +78,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Tells the ring's builder everything that the ring has to know.
+    /// Passes everything that concerns the ring to the ring's builder.
     pub(crate) fn apply<E, F: Form>(&self, builder: SharedDisruptorBuilder<E, F>) -> SharedDisruptorBuilder<E, F> {
         let mut builder = builder.with_wait_strategy(self.wait).start_at(self.start).write_via(self.via);
         builder = builder.with_create_options(self.options).facing(self.existing);
@@ -106,7 +106,7 @@ impl Settings {
         if let Some(rank) = self.rank {
             builder = builder.with_rank(rank);
         }
-        // One that goes on in the next ring takes it as it is.
+        // A consumer that continues in the next ring takes it as it is.
         if let Some(generation) = self.coming_from {
             builder = builder.coming_from(generation);
         } else if let Some(patience) = self.ready {
@@ -117,7 +117,7 @@ impl Settings {
 }
 
 impl TransportBuilder<Records> {
-    /// An endpoint of the transport over records at `place` (a string is a name in shared memory, a path a file),
+    /// An endpoint of the transport over records at `place` (a string is a name in shared memory, a path is a file),
     /// without a size: a consumer takes the ring as it is, and a producer creates one of
     /// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES).
     ///
@@ -138,8 +138,8 @@ impl TransportBuilder<Records> {
     }
 
     /// Attaches a tap, which maps the ring read-only and holds no sender back: see [`TransportTap`]. It begins with the
-    /// first message that is sent after this call. Of the builder's choices it takes the size, the content tags, the
-    /// message limit and [`attach_when_ready`](Self::attach_when_ready).
+    /// first message that is sent after this call. It uses the size, the content tags, the message limit and
+    /// [`attach_when_ready`](Self::attach_when_ready) of the builder.
     ///
     /// ```
     /// use myelon::prelude::*;
@@ -160,17 +160,17 @@ impl TransportBuilder<Records> {
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleContent` if the tags differ;
     /// `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if the ring has frames;
-    /// `IncompatibleLayout` if an older build has made it, whose producers do not say how far they write.
+    /// `IncompatibleLayout` if an older build has made it, whose producers do not publish how far they write.
     pub fn build_tap(self) -> TransportResult<TransportTap> {
         records::tap(self.settings)
     }
 }
 
 impl<F: Format> TransportBuilder<F> {
-    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path a file). `depth` is bytes
-    /// for records, of any number, and slots for frames, a power of two; [`Format::depth_for`] says how many, and
-    /// [`Format::in_flight_for`] how many messages a depth takes. A consumer that gives 0 takes the ring as it is; a
-    /// producer that gives 0 is refused.
+    /// An endpoint of the transport at `place` (a string is a name in shared memory, a path is a file). `depth` is in
+    /// bytes for records, any number, and in slots for frames, a power of two. [`Format::depth_for`] computes it, and
+    /// [`Format::in_flight_for`] says how many messages a depth takes. A consumer that gives 0 takes the ring as it is;
+    /// a producer that gives 0 is refused.
     pub fn new(place: impl Into<Place>, depth: usize) -> Self {
         Self::sized(place, Some(depth))
     }
@@ -202,7 +202,7 @@ impl<F: Format> TransportBuilder<F> {
         Self { settings, format: PhantomData }
     }
 
-    /// What the `create` functions begin with; without a depth, as [`at`](TransportBuilder::at).
+    /// The builder of the `create` functions; without a depth it is that of [`at`](TransportBuilder::at).
     pub(crate) fn to_create(place: impl Into<Place>, depth: Option<usize>) -> Self {
         Self::sized(place, depth).with_create_options(CreateOptions::default().make_directories(true))
     }
@@ -214,15 +214,15 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Keeps those places for consumers whose id begins with `prefix`; others have four places of their own. See
-    /// [`discover_consumer_with_prefix`](SharedDisruptorBuilder::discover_consumer_with_prefix).
+    /// Keeps those places for consumers whose id begins with `prefix`; there are four more places for other consumers.
+    /// See [`discover_consumer_with_prefix`](SharedDisruptorBuilder::discover_consumer_with_prefix).
     #[must_use]
     pub fn with_consumer_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.consumer_prefix = Some(prefix.into());
         self
     }
 
-    /// What the messages are: a consumer that gives another tag than the producer is refused. See
+    /// Names the type of the messages: a consumer with another tag than the producer's is refused. See
     /// [`with_content_tag`](SharedDisruptorBuilder::with_content_tag).
     #[must_use]
     pub fn with_content_tag(mut self, tag: impl Into<String>) -> Self {
@@ -230,7 +230,7 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Other tags that a consumer takes as well: see
+    /// Other tags that a consumer accepts: see
     /// [`with_older_content_tags`](SharedDisruptorBuilder::with_older_content_tags).
     #[must_use]
     pub fn with_older_content_tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
@@ -238,8 +238,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// For a consumer that has read the ring of that generation to its end, which was replaced. Its successor has
-    /// everything for one with an id of its own; another one starts as early as it can.
+    /// For a consumer that has read the ring of that generation to its end, after the ring was replaced. The next ring
+    /// keeps everything for a consumer with an id of its own; any other consumer starts as early as it can.
     pub(crate) fn coming_from(mut self, generation: u64) -> Self {
         self.settings.coming_from = Some(generation);
         if self.settings.consumer_id.is_none() {
@@ -248,15 +248,15 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Says nothing to the producer if this consumer is refused.
+    /// Does not tell the producer if this consumer is refused.
     pub(crate) fn refused_silently(mut self) -> Self {
         self.settings.is_refused_silently = true;
         self
     }
 
-    /// The longest message, in bytes, that this end sends or receives; at most what the ring can hold, which is also
-    /// the default. With 0 only messages without bytes are sent and received. A receiver uses memory up to this, and no
-    /// more, for messages that were split.
+    /// The longest message, in bytes, that this end sends or receives. It is at most what the ring can hold, which is
+    /// also the default. With 0 only empty messages are sent and received. A receiver uses at most this much memory for
+    /// messages that were split.
     #[must_use]
     pub fn with_message_limit(mut self, bytes: usize) -> Self {
         self.settings.message_limit = Some(bytes);
@@ -271,15 +271,15 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Sets what a new producer does about consumers that are not there yet.
+    /// Sets how a new producer treats consumers that are not there yet.
     #[must_use]
     pub fn with_coordination(mut self, coordination: CoordinationMode) -> Self {
         self.settings.coordination = Some(coordination);
         self
     }
 
-    /// How many consumers [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) holds its messages for; 1
-    /// unless set. Its `max_buffer` is in the unit of the depth: bytes for records, slots for frames.
+    /// The number of consumers for which [`BufferUntilConsumers`](CoordinationMode::BufferUntilConsumers) keeps its
+    /// messages; 1 unless set. Its `max_buffer` is in the unit of the depth: bytes for records, slots for frames.
     #[must_use]
     pub fn with_expected_consumers(mut self, expected_consumers: usize) -> Self {
         self.settings.expected_consumers = Some(expected_consumers);
@@ -293,7 +293,7 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// How long a receiver lingers at the most in a saturated stream; 20 us unless set, zero switches it off: see
+    /// The longest time for which a receiver lingers in a saturated stream; 20 us unless set, zero switches it off: see
     /// [`linger_at_most`](SharedDisruptorBuilder::linger_at_most) of the ring's builder.
     #[must_use]
     pub fn linger_at_most(mut self, time: Duration) -> Self {
@@ -301,8 +301,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Where a sender of records encodes messages of 2 KiB and more: in the ring, or in a buffer from which they are
-    /// copied, as it learns what costs less, unless it is told. See
+    /// Sets where a sender of records encodes messages of 2 KiB and more: in the ring, or in a buffer from which they
+    /// are copied. Unless it is set, the sender measures which costs less. See
     /// [`write_via`](SharedDisruptorBuilder::write_via) of the ring's builder.
     #[must_use]
     pub fn write_via(mut self, via: WriteVia) -> Self {
@@ -310,8 +310,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// The consumer's id. A consumer that comes back under it gets what was not acknowledged again, and the sender
-    /// waits for that: however the consumer goes, it keeps its place until it [leaves](TransportConsumer::leave) or has
+    /// The consumer's id. A consumer that comes back under it gets again what was not acknowledged, and the sender
+    /// waits for it: however the consumer ends, it keeps its place until it [leaves](TransportConsumer::leave) or has
     /// read up to *closed*. A consumer without an id of its own keeps no place.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
@@ -319,9 +319,9 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_consumer`, `build_tap`, and what attaches typed, then wait until there is a ring with a *living*
-    /// producer, whichever side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of
-    /// the ring's builder.
+    /// `build_consumer`, `build_tap` and their typed versions then wait until there is a ring with a *live* producer,
+    /// whichever side starts first: see [`attach_when_ready`](SharedDisruptorBuilder::attach_when_ready) of the ring's
+    /// builder.
     ///
     /// ```
     /// use myelon::prelude::*;
@@ -365,23 +365,23 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` creates, and fails if the name is taken, also if a dead process left it.
+    /// `build_producer` creates a ring, and fails if the name is taken, also if a dead process left it.
     #[must_use]
     pub fn create(mut self) -> Self {
         self.settings.existing = Existing::Refuse;
         self
     }
 
-    /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
-    /// over for: a live one, one that has kept its place and has something to read, or in a ring with a
-    /// [content tag](Self::with_content_tag) any that has kept its place.
+    /// `build_producer` takes over the ring of a dead producer. It fails if there is no such ring, or no consumer that
+    /// still needs it. Such a consumer is one that lives, one that has kept its place and has something to read, or, in
+    /// a ring with a [content tag](Self::with_content_tag), any one that has kept its place.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;
         self
     }
 
-    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get
+    /// `build_producer` replaces the ring of a dead producer by a new one, even if there are live consumers; they get
     /// `Replaced`.
     #[must_use]
     pub fn replace(mut self) -> Self {
@@ -391,14 +391,13 @@ impl<F: Format> TransportBuilder<F> {
 
     /// Builds the one producer.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
-    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept
-    /// their places at all; or replaced if there are none, unless [`create`](Self::create) and its neighbours say
-    /// otherwise. A ring of the same format that differs otherwise is replaced, and stays for those that have not read
-    /// it, who read it first.
+    /// If the name exists and its producer is dead, the ring is taken over if a consumer still needs it (see
+    /// [`take_over`](Self::take_over)), and replaced otherwise, unless [`create`](Self::create), `take_over` or
+    /// [`replace`](Self::replace) was called. A ring of the same format that differs in something else is replaced. It
+    /// stays for the consumers that have not read it to its end, which read it first.
     ///
     /// # Errors
-    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing is left behind.
+    /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). Nothing remains.
     pub fn build_producer(self) -> TransportResult<TransportProducer<F>> {
         let has_send_time = self.settings.has_send_time;
         Ok(TransportProducer::new(F::sender(self.settings)?, has_send_time))

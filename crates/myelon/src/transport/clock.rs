@@ -7,6 +7,6 @@ use rustix::time::{ClockId, clock_gettime};
 /// Nanoseconds of the machine's monotonic clock, the same in all processes of one boot.
 pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
-    // Neither is ever negative, and 64 bits of nanoseconds last for 584 years.
+    // Neither number is ever negative, and 64 bits of nanoseconds last for 584 years.
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

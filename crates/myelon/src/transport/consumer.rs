@@ -13,18 +13,18 @@ use disruptor_mp::{ConsumeError, Holds, Messages, Patience, Place, WaitStrategy,
 use std::fmt;
 use std::mem::ManuallyDrop;
 
-/// Receives every message of a ring from its start on, in order, and whole; the sender waits for it.
+/// Receives every message of a ring from its own start on, in order and whole; the sender waits for it.
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped,
 /// and comes back under its id gets what it had not acknowledged again, [marked](Message::is_redelivered).
 ///
-/// A consumer whose id the program chose keeps its place however it is dropped: by an error on its way out of `main`,
-/// by a cancelled task, by a panic. Then the sender waits for the consumer that comes back, and is told that it has
-/// gone. The place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*. A sender that
-/// closes the stream ends it for consumers that are away as well: none can attach to it any more.
+/// A consumer whose id the program chose keeps its place however it is dropped: by an error that ends `main`, by a
+/// cancelled task, by a panic. Then the sender waits for the consumer to come back, and is told that it is gone. The
+/// place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*. A sender that closes
+/// the stream ends it for absent consumers too: none can attach to it from then on.
 ///
-/// A message that [`next`](Self::next) lends is read and acknowledged before the next one. To answer out of order, in
-/// other threads or tasks, take messages by [`next_held`](Self::next_held).
+/// A message that [`next`](Self::next) lends is read and acknowledged before the next one. To answer out of order, or
+/// in other threads or tasks, take messages by [`next_held`](Self::next_held).
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -33,7 +33,7 @@ use std::mem::ManuallyDrop;
 /// # let name = portable_shm_segment_name("doc");
 /// # const STEP: u8 = 1;
 /// # let mut producer = TransportProducer::create_default(&name)?;
-/// // With an id, and of whatever size the ring is. Started again under that id, it goes on where it stopped.
+/// // With an id, whatever the ring's size. Started again under that id, it continues where it stopped.
 /// let mut consumer = TransportConsumer::join(&name, "worker-0")?;
 /// # producer.publish(b"a step", STEP)?;
 /// # producer.publish(b"?", 9)?;
@@ -56,7 +56,7 @@ use std::mem::ManuallyDrop;
 /// ```
 pub struct TransportConsumer<F: Format = Records> {
     receiver: F::Receiver,
-    /// How often its counters have moved elsewhere.
+    /// How often its counters have moved to another place.
     counter_moves: u32,
 }
 
@@ -66,14 +66,14 @@ pub type MmapTransportConsumer<F = Records> = TransportConsumer<F>;
 /// The consumer of a ring of that format.
 pub(crate) type ConsumerOf<F> = <<F as Format>::Receiver as Receiver>::Consumer;
 
-/// [`TransportConsumer`] under the name that the contract has for it: it need not carry frames.
+/// Another name of [`TransportConsumer`], from earlier versions: it need not carry frames.
 pub type FramedTransportConsumer<F = Records> = TransportConsumer<F>;
 
-/// [`MmapTransportConsumer`] under the name that the contract has for it.
+/// Another name of [`MmapTransportConsumer`], from earlier versions.
 pub type MmapFramedTransportConsumer<F = Records> = TransportConsumer<F>;
 
 impl TransportConsumer<Records> {
-    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`. A process can come back under that id
     /// after its death.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl<F: Format> TransportConsumer<F> {
         Self { receiver, counter_moves: 0 }
     }
 
-    /// Tells whether its counters have moved since the last call: for an end above it that keeps handles of them.
+    /// Changes when its counters move to another place: for an end above it that keeps handles to them.
     pub(crate) fn counter_moves(&self) -> u32 {
         self.counter_moves
     }
@@ -118,20 +118,19 @@ impl<F: Format> TransportConsumer<F> {
     /// The next message; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
     /// Dropping the message acknowledges it.
     ///
-    /// A message in one frame or record is read in place; one in several frames was copied once, into a buffer that is
-    /// used again, and keeps all its slots until it is dropped.
+    /// A message in one frame or record is read in place. A message in several frames was copied once, into a buffer
+    /// that is used again, and keeps all its slots until it is dropped.
     ///
     /// # Errors
     /// `Consume`: the wait ended; everything sent before the end is received first. `Malformed`: one message could not
-    /// be read and was skipped; go on. With `Now` the ring is read and no process is asked for, so it does not hear of
-    /// a sender that was killed: for that there is [`check_producer`](Self::check_producer). Source: RFC 0007,
-    /// "Receiving".
+    /// be read and was skipped; go on. With `Now` only the ring is read, so it does not notice a sender that was
+    /// killed: call [`check_producer`](Self::check_producer) for that. Source: RFC 0007, "Receiving".
     #[inline(always)]
     pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         Ok(self.receiver.next(patience.into())?.map(Message::new))
     }
 
-    /// [`next`](Self::next) for a consumer that goes on in another ring: see [`Receiver::next_or`].
+    /// [`next`](Self::next) for a consumer that can continue in another ring: see [`Receiver::next_or`].
     #[inline(always)]
     pub(crate) fn next_or(
         &mut self,
@@ -142,8 +141,8 @@ impl<F: Format> TransportConsumer<F> {
         Ok(next.map(Message::new))
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
-    /// everything was received. That there is nothing yet is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and
+    /// everything was received. If there is nothing yet, the error is `Consume(TimedOut)`.
     ///
     /// ```
     /// # use myelon::prelude::*;
@@ -163,30 +162,30 @@ impl<F: Format> TransportConsumer<F> {
     /// ```
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    /// As [`next`](Self::next), except `Consume(Closed)`.
     #[inline(always)]
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<Message<'_, F>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
-    /// The next message, to be released from whatever thread or task while newer ones are received; `None` only for
-    /// [`Patience::Now`]. One that was given back comes before newer ones. From the oldest that it still holds on, a
-    /// consumer is handed 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not; then nothing newer comes, in whatever
-    /// way, before the oldest is released. The release of another makes no room.
+    /// The next message, which any thread or task can release while newer ones are received; `None` only for
+    /// [`Patience::Now`]. A message that was given back comes before newer ones. Counted from the oldest message that
+    /// it still holds, a consumer gets at most 64 ([`HELD_MAX`](crate::HELD_MAX)), released or not. Then no receiving
+    /// call returns a newer one before the oldest is released; releasing another message does not help.
     ///
     /// # Errors
-    /// As [`next`](Self::next); `Consume(HeldLimit)` at that bound, if the oldest is not released within `patience`,
-    /// which waits for that as well; for [`Patience::Now`] at once.
+    /// As [`next`](Self::next); `Consume(HeldLimit)` at that limit, if the oldest is not released within `patience`;
+    /// for [`Patience::Now`] at once.
     pub fn next_held(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<HeldMessage<F>>> {
         Ok(self.next(patience)?.map(Message::hold))
     }
 
-    /// The messages of the ring, each its own, until the sender has closed it.
+    /// The messages of the ring, each as a value of its own, until the sender closes it.
     ///
-    /// A message of the loop is acknowledged when it is dropped, except by a panic, which gives it back; and
-    /// [`hold`](disruptor_mp::Taken::hold) takes it along. From the oldest that is kept on, 64 are handed out; then the
-    /// loop waits until that one is gone. A message that cannot be read is an error of the loop, which goes on; of the
-    /// ends of a ring only *closed* is none.
+    /// A message of the loop is acknowledged when it is dropped, except by a panic, which gives it back.
+    /// [`hold`](disruptor_mp::Taken::hold) keeps it beyond the loop's turn. Counted from the oldest message that is
+    /// kept, 64 are handed out; then the loop waits until that one is released or dropped. A message that cannot be
+    /// read is an error item, and the loop goes on. Every end of the ring except *closed* is an error item too.
     ///
     /// ```
     /// # use myelon::prelude::*;
@@ -209,7 +208,7 @@ impl<F: Format> TransportConsumer<F> {
     }
 
     /// The next message as `(kind, bytes)`, copied and acknowledged. For a program that keeps the bytes, or cannot
-    /// trust the sender to leave its slots alone.
+    /// trust the sender not to change its slots.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -217,7 +216,7 @@ impl<F: Format> TransportConsumer<F> {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 
-    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as
+    /// [`receive_owned`](Self::receive_owned) for loops that end when the stream ends, like
     /// [`next_or_end`](Self::next_or_end).
     ///
     /// # Errors
@@ -226,20 +225,20 @@ impl<F: Format> TransportConsumer<F> {
         or_end(self.receive_owned(patience), TransportError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, and returns how many those were.
+    /// Hands every available message to `handler`, and returns their number.
     ///
-    /// They are acknowledged as it goes: 64 at a time, one of 4 KiB or more at once, and once 10 ms have passed since
-    /// the last time; so a sender sees that a handler that takes long makes progress, and gets room. If `handler`
-    /// panics, the messages before that one are acknowledged, and it is not: it comes again.
+    /// They are acknowledged on the way: 64 at a time, at once after a message of 4 KiB or more, and when 10 ms have
+    /// passed since the last time. So a sender sees the progress of a slow handler, and gets room. If `handler` panics,
+    /// the messages before that one are acknowledged, and it is not: it comes again.
     ///
     /// # Errors
     /// `Malformed`: a message could not be read and was skipped; those before it were handed over. Go on. `Consume`:
-    /// there is nothing, and the ring says that nothing will come.
+    /// there is no message, and none will come.
     #[inline]
     pub fn process_available(&mut self, mut handler: impl FnMut(FrameMeta<'_>)) -> TransportResult<usize> {
         loop {
             let handled = self.process(&(), |message, ()| handler(message.meta()))?;
-            // Where there is nothing, the ring may say that nothing will come.
+            // If there was no message, the ring may have ended.
             if handled > 0 || !self.has_next()? {
                 return Ok(handled);
             }
@@ -253,7 +252,7 @@ impl<F: Format> TransportConsumer<F> {
         Ok(self.next(Patience::Now)?.map(Message::release_unread).is_some())
     }
 
-    /// [`process_available`](Self::process_available) with whole messages, as [`Receiver::process`] lends them, and
+    /// [`process_available`](Self::process_available) with the messages that [`Receiver::process`] lends, and with
     /// `context`.
     #[inline(always)]
     pub(crate) fn process<C>(
@@ -266,14 +265,14 @@ impl<F: Format> TransportConsumer<F> {
         })
     }
 
-    /// Gives the place up: what was not acknowledged is lost to this id, which is free, and the sender does not wait
-    /// for it any more. A sender that requires this consumer is told.
+    /// Gives the place up: messages that were not acknowledged are lost to this id. The id is free, and the sender no
+    /// longer waits for it. A sender that requires this consumer is told.
     pub fn leave(mut self) {
         self.leave_on_drop();
     }
 
-    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is
-    /// none now.
+    /// Skips the next message without reading it: for a message that has killed its consumer before. `false` if there
+    /// is none now.
     ///
     /// # Errors
     /// As [`next`](Self::next): a message that cannot be read was skipped as well.
@@ -281,8 +280,8 @@ impl<F: Format> TransportConsumer<F> {
         Ok(self.next(Patience::Now)?.is_some())
     }
 
-    /// Messages that were skipped because they could not be read: broken ones, and one for a start in the middle of a
-    /// message. Only grows.
+    /// The number of messages that were skipped because they could not be read: broken ones, and one for a start in the
+    /// middle of a message. It only grows.
     pub fn skipped(&self) -> u64 {
         self.receiver.skipped()
     }

@@ -12,7 +12,7 @@ pub(crate) struct SenderCounters {
 }
 
 impl SenderCounters {
-    /// Those of `producer`, wherever it counts now.
+    /// The counters of `producer` in the place where it counts now.
     pub(crate) fn of(producer: &impl HasProducer) -> Self {
         Self {
             messages: producer.counter(ids::FRAME_PUBLISH_TOTAL),
@@ -28,7 +28,7 @@ impl SenderCounters {
     pub(super) fn count(&self, frames: usize, copied_bytes: usize) {
         self.messages.inc();
         self.frames.add(frames as u64);
-        // What was encoded where it is received from was not copied.
+        // A message that was encoded in the ring was not copied.
         if copied_bytes > 0 {
             self.copied_bytes.add(copied_bytes as u64);
         }
@@ -43,7 +43,7 @@ pub(crate) struct ReceiverCounters {
 }
 
 impl ReceiverCounters {
-    /// Those of `consumer`, wherever it counts now.
+    /// The counters of `consumer` in the place where it counts now.
     pub(crate) fn of(consumer: &impl HasConsumer) -> Self {
         Self {
             reassembled: consumer.counter(ids::FRAME_REASSEMBLE_COUNT),

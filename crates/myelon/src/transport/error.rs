@@ -8,26 +8,25 @@ use super::session::{InvalidSegmentName, SessionLayoutError};
 use crate::codec::CodecError;
 use disruptor_mp::{ConsumeError, MultiProcessError, NoRoom, PublishError, RequiredConsumerError};
 
-/// What a transport answers.
+/// The result of a transport's calls.
 pub type TransportResult<T> = Result<T, TransportError>;
 
 /// Why a message was not sent or not received. After each of these the next message can be tried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// There is no room now, and the call was not to wait. Nothing was sent: try later.
+    /// There is no room now, and the call does not wait. Nothing was sent: try later.
     /// [`in_flight_for`](super::Format::in_flight_for) says how many messages the ring takes.
     #[error("the ring is full")]
     Full,
     /// The message can never be sent through this ring. Nothing was sent.
     #[error("a message of {len_bytes} bytes does not fit: at most {limit_bytes}{}", Depth(*depth_wanted))]
     TooLarge {
-        /// Its length. For one whose encoder does not know it, one more than there is room for.
+        /// Its length. If the encoder does not know it, one more than there is room for.
         len_bytes: usize,
         /// The longest message that can be sent.
         limit_bytes: usize,
-        /// The depth of a ring that would hold it; `None` if it is the user's limit or the format that stands in the
-        /// way.
+        /// The depth of a ring that would hold it; `None` if the user's limit or the format forbids it.
         depth_wanted: Option<usize>,
     },
     /// Sending ended without room, and says why.
@@ -48,14 +47,14 @@ pub enum TransportError {
     /// The message could not be encoded or decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// A session cannot have those rings, or a ring that name. Nothing was created or opened.
+    /// A session cannot have those rings, or a ring cannot have that name. Nothing was created or opened.
     #[error(transparent)]
     Session(#[from] SessionLayoutError),
 }
 
 impl TransportError {
-    /// Whether the stream has ended in good order: the sender has closed it, and everything was received. Of sending:
-    /// nothing can be sent into the ring any more.
+    /// Whether the stream has ended in good order: the sender has closed it, and everything was received. For a sender:
+    /// whether the ring has ended, so that nothing more can be sent.
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Consume(error) => error.is_closed(),
@@ -65,7 +64,7 @@ impl TransportError {
         }
     }
 
-    /// Whether the patience was at its end: of receiving see [`ConsumeError::is_timed_out`].
+    /// Whether the patience was over: for receiving see [`ConsumeError::is_timed_out`].
     pub fn is_timed_out(&self) -> bool {
         match self {
             Self::Consume(error) => error.is_timed_out(),
@@ -76,12 +75,13 @@ impl TransportError {
         }
     }
 
-    /// Whether there was no room, and the call was not to wait.
+    /// Whether there was no room, and the call does not wait.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full)
     }
 
-    /// Whether the peer that was waited for has gone without a word: its process died, or a panic dropped its end.
+    /// Whether the peer that the call waited for is gone without having closed or left: its process died, or a panic
+    /// dropped its end.
     pub fn is_peer_gone(&self) -> bool {
         match self {
             Self::Consume(error) => error.is_peer_gone(),
@@ -91,12 +91,12 @@ impl TransportError {
         }
     }
 
-    /// Whether the oldest message that is held has to be released first: see [`ConsumeError::is_held_limit`].
+    /// Whether the oldest held message must be released first: see [`ConsumeError::is_held_limit`].
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::Consume(error) if error.is_held_limit())
     }
 
-    /// Whether nothing will come any more from the sender that there was: see [`ConsumeError::is_end`].
+    /// Whether nothing more will come from this sender: see [`ConsumeError::is_end`].
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Consume(error) if error.is_end())
     }

@@ -12,21 +12,21 @@ pub const FRAME_SINGLE: u8 = FRAME_FIRST | FRAME_LAST;
 pub const FRAME_HAS_SEND_TIME: u8 = 4;
 /// A trace id precedes the payload. Only on a message's first frame.
 pub const FRAME_HAS_TRACE_ID: u8 = 8;
-/// The sequence of the message that this one answers precedes the payload, in the place of the send time: a message has one of the two.
-/// Only on a message's first frame.
+/// The sequence of the message that this one answers precedes the payload, in the place of the send time: a message has
+/// at most one of the two. Only on a message's first frame.
 pub const FRAME_IS_REPLY: u8 = 16;
 
-/// What a first frame says of the bytes before its payload.
+/// The flags of a first frame about the bytes before its payload.
 pub(super) const PREFIX: u8 = MARK | FRAME_HAS_TRACE_ID;
 
-/// The flags of the one number that may precede a payload, of which a message has at most one.
+/// The flags of the number that may precede a payload: a message has at most one of them.
 pub(super) const MARK: u8 = FRAME_HAS_SEND_TIME | FRAME_IS_REPLY;
 
 /// Every bit with a meaning.
 pub(super) const KNOWN: u8 = FRAME_SINGLE | PREFIX;
 
-/// Whether every flag has a meaning beside the others. A frame with other flags is refused: how many bytes they put before the payload is not
-/// known.
+/// Whether the flags are known and may occur together. A frame with other flags is refused: it is not known how many
+/// bytes they put before the payload.
 pub(super) const fn are_known(flags: u8) -> bool {
     flags & !KNOWN == 0 && flags & MARK != MARK
 }

@@ -24,7 +24,7 @@ use disruptor_mp::segment::SegmentPlan;
 use disruptor_mp::{Carries, ConsumeError, ConsumerEnd, Patience, ProducerEnd, Sequence, ShapeError};
 use std::mem::ManuallyDrop;
 
-/// How messages lie in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
+/// How messages are laid out in a ring. Sealed: [`Records`](super::Records), [`FixedFrame`](super::FixedFrame) and
 /// [`AlignedFixedFrame`](super::AlignedFixedFrame).
 ///
 /// Both ends of a ring have the same format, which the ring's schema checks.
@@ -35,21 +35,20 @@ use std::mem::ManuallyDrop;
     note = "the codec is said by the message's type, as `#[myelon::message(rkyv)]`, and is no parameter of a stream"
 )]
 pub trait Format: Sized + 'static {
-    /// A payload that is read in place begins at a multiple of this many bytes; one that was put together, at a
-    /// multiple of 16.
+    /// A payload that is read in place begins at a multiple of this many bytes. A payload that was put together begins
+    /// at a multiple of 16.
     const PAYLOAD_ALIGN: usize;
 
     /// What the ring carries.
     type Carries: Carries;
 
-    /// How much of the depth the shortest message takes.
+    /// How much depth the shortest message takes.
     #[doc(hidden)]
     const DEPTH_PER_MESSAGE_MIN: usize;
 
-    /// How deep a ring must be, in bytes for records and in slots for frames: the smallest that takes `in_flight`
-    /// messages of up to `message_bytes` bytes each, with send times and trace ids, while its slowest consumer has not
-    /// released the first of them. For records the rule is that of
-    /// [`record_ring_bytes`](disruptor_mp::record_ring_bytes).
+    /// The smallest depth, in bytes for records and in slots for frames, that takes `in_flight` messages of up to
+    /// `message_bytes` bytes each, with send times and trace ids, while the slowest consumer has not released the first
+    /// of them. For records the rule is that of [`record_ring_bytes`](disruptor_mp::record_ring_bytes).
     ///
     /// ```
     /// use myelon::transport::{AlignedFixedFrame, Format, Records, TransportBuilder};
@@ -62,12 +61,12 @@ pub trait Format: Sized + 'static {
     /// ```
     ///
     /// # Errors
-    /// `InFlight`: no ring is as large as that, or no message as long.
+    /// `InFlight`: no ring is so large, or no message is so long.
     fn depth_for(in_flight: usize, message_bytes: usize) -> Result<usize, ShapeError>;
 
     /// How many messages of up to `message_bytes` bytes each a ring of `depth` takes while its slowest consumer has not
-    /// released the first of them: the most for which [`depth_for`](Self::depth_for) says that depth. 0: it takes no
-    /// such message.
+    /// released the first of them: the largest number for which [`depth_for`](Self::depth_for) needs no more than
+    /// `depth`. 0: it takes no such message.
     ///
     /// ```
     /// use myelon::transport::{AlignedFixedFrame, Format, Records};
@@ -116,21 +115,21 @@ pub trait Sender: Send + 'static {
     where
         Self: 'a;
 
-    /// That producer, for its peers, its liveness and its counters.
+    /// The ring's producer, for its peers, its liveness and its counters.
     fn producer(&self) -> &Self::Producer;
 
-    /// The same, to be changed.
+    /// The same, to change it.
     fn producer_mut(&mut self) -> &mut Self::Producer;
 
-    /// The longest message that can be sent, whatever goes with it, in bytes.
+    /// The longest message that can be sent with every optional part, in bytes.
     fn max_message_bytes(&self) -> usize;
 
     /// Copies `payload` into the ring, once, and publishes it.
     fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence>;
 
-    /// Lets `encode` write the payload, in place where that is likely to succeed without waiting, otherwise aside, and
-    /// publishes as many bytes as it says. It is called at most twice, and never with more room than the longest
-    /// message has.
+    /// Lets `encode` write the payload, and publishes as many bytes as it returns. It writes in place if that is likely
+    /// to succeed without waiting, otherwise into a buffer. It is called at most twice, and never with more room than
+    /// the longest message has.
     fn send_with(
         &mut self,
         letter: &Letter,
@@ -139,14 +138,13 @@ pub trait Sender: Send + 'static {
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
 
-    /// Publishes what [`send_with`](Self::send_with) has encoded aside last: that of a message for which there was no
-    /// room.
+    /// Publishes the message for which [`send_with`](Self::send_with) found no room, from the buffer.
     fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence>;
 
     /// Begins a batch, which ends when it is dropped.
     fn batch(&mut self) -> Self::Batch<'_>;
 
-    /// The producer counts elsewhere from now on.
+    /// The producer's counters have moved.
     fn counts_anew(&mut self);
 }
 
@@ -165,7 +163,7 @@ pub trait SenderBatch {
     ) -> TransportResult<Sequence>;
 }
 
-/// How a format writes a message into `R`, its ring or a batch of that, and counts it.
+/// Writes and counts messages in `R`, which is the format's ring or a batch of it.
 pub trait Writes<R> {
     /// As [`Sender::send`].
     fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: &Patience)
@@ -195,13 +193,13 @@ pub trait Receiver: Send + 'static {
     where
         Self: 'a;
 
-    /// The same, out of its consumer's hands.
+    /// The same message, independent of its consumer.
     type Kept: Kept;
 
-    /// That consumer, for its producer, its waits and its counters.
+    /// The ring's consumer, for its producer, its waits and its counters.
     fn consumer(&self) -> &Self::Consumer;
 
-    /// The same, to be changed.
+    /// The same, to change it.
     fn consumer_mut(&mut self) -> &mut Self::Consumer;
 
     /// The next message. `None` only for [`Patience::Now`].
@@ -213,8 +211,8 @@ pub trait Receiver: Send + 'static {
         self.next_or(patience, |_, reason| reason.map_or(Ok(None), |reason| Err(reason.into())))
     }
 
-    /// The next message. Where there is nothing (`None`, without waiting), or a wait has ended, `dry` says with which
-    /// receiver to go on, or that this is the answer.
+    /// The next message. If there is none (`None`, without waiting), or a wait has ended, `dry` returns the receiver
+    /// with which to continue, or the final answer.
     fn next_or(
         &mut self,
         patience: Patience,
@@ -223,27 +221,27 @@ pub trait Receiver: Send + 'static {
     where
         Self: Sized;
 
-    /// Hands every message that is there to `handler`, with `context`, and returns how many those were: 0 also where
-    /// nothing will come. They are acknowledged as it goes, 64 at a time, those of several KiB sooner, and once 10 ms
-    /// have passed since the last time. If `handler` panics, the messages before that one are acknowledged, and it is
-    /// not. What `handler` has is lent: dropping it would do nothing, and it is not held or given back.
+    /// Hands every available message to `handler`, with `context`, and returns their number: 0 also if none will come.
+    /// They are acknowledged on the way: 64 at a time, sooner after a message of several KiB, and when 10 ms have
+    /// passed since the last time. If `handler` panics, the messages before that one are acknowledged, and that one is
+    /// not. The message is lent to `handler`: dropping it does nothing, and it cannot be held or given back.
     fn process<C>(
         &mut self,
         context: &C,
         handler: impl for<'h> FnMut(ManuallyDrop<Self::Held<'h>>, &'h C),
     ) -> TransportResult<usize>;
 
-    /// Waits until there is a message for `next`, or one that cannot be read, of which `next` says so.
+    /// Waits until there is a message for `next`, or one that cannot be read, for which `next` returns the error.
     fn wait_until_available(&mut self, patience: Patience) -> Result<(), ConsumeError>;
 
-    /// Messages that were skipped because they could not be read.
+    /// The number of messages that were skipped because they could not be read.
     fn skipped(&self) -> u64;
 
-    /// The consumer counts elsewhere from now on.
+    /// The consumer's counters have moved.
     fn counts_anew(&mut self);
 }
 
-/// What a message says of itself, whichever end or thread has it.
+/// The properties of a received message, whichever end or thread has it.
 pub trait Handed {
     /// What came with the payload.
     fn envelope(&self) -> &Envelope;
@@ -263,17 +261,17 @@ pub trait Handed {
 
 /// A message that was handed out; dropping it acknowledges it, but not while a panic unwinds.
 pub trait Held: Handed {
-    /// The same, out of its consumer's hands.
+    /// The same message, independent of its consumer.
     type Kept: Kept;
 
-    /// Takes it out of its consumer's hands, with all that it consists of.
+    /// Makes it independent of its consumer, with all of its frames.
     fn hold(self) -> Self::Kept;
 
     /// Gives it back; the next call returns it again.
     fn release_unread(self);
 }
 
-/// A message out of its consumer's hands; dropping it gives it back.
+/// A message that is independent of its consumer; dropping it gives it back.
 pub trait Kept: Handed + Send + 'static {
     /// Acknowledges it.
     fn release(self);

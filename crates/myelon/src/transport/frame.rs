@@ -9,7 +9,7 @@ use disruptor_mp::{Event, event};
 use std::fmt;
 use zerocopy::{FromZeros, Unaligned};
 
-/// The first twelve bytes of a frame. Little-endian, and aligned to nothing, so that a frame of any size is an event.
+/// The first twelve bytes of a frame. Little-endian, with alignment 1, so that a frame of any size is an event.
 #[event]
 #[derive(Unaligned)]
 struct HeaderBytes {
@@ -43,14 +43,14 @@ impl HeaderBytes {
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: usize = size_of::<HeaderBytes>();
 
-/// A frame's header as numbers: a copy, so that what was checked is what is used.
+/// A frame's header as numbers. It is a copy, so that the checked values are the ones that are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Bytes in use in this frame, prefix included.
     pub len: u32,
     /// The application's kind of message.
     pub kind: u8,
-    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours.
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags.
     pub flags: u8,
     /// Number of this frame in its message, from 0.
     pub index: u16,
@@ -58,7 +58,7 @@ pub struct FrameHeader {
     pub msg_id: u32,
 }
 
-/// A frame of `DATA_BYTES` bytes behind a header of 12: for bytes that need no alignment.
+/// A header of 12 bytes and `DATA_BYTES` bytes of data after it: for bytes that need no alignment.
 ///
 /// `DATA_BYTES` is at least 32, so that everything that can precede a payload fits into one frame. Source: RFC 0007,
 /// "Layout".
@@ -68,8 +68,8 @@ pub struct FixedFrame<const DATA_BYTES: usize> {
     data: [u8; DATA_BYTES],
 }
 
-/// A frame of `DATA_BYTES` bytes behind a header of 16, in a slot aligned to 16: a message of one frame is read at a
-/// multiple of 16 bytes, as archives that are read in place need it.
+/// A header of 16 bytes and `DATA_BYTES` bytes of data after it, in a slot aligned to 16: a message of one frame is
+/// read at a multiple of 16 bytes, as archives that are read in place need it.
 ///
 /// `DATA_BYTES` is at least 32. Source: RFC 0007, "Layout".
 #[event(align = 16)]
@@ -79,17 +79,17 @@ pub struct AlignedFixedFrame<const DATA_BYTES: usize> {
     data: [u8; DATA_BYTES],
 }
 
-/// Sizes of a kind of frame that both ends compute with.
+/// The sizes of a kind of frame, from which both ends compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameShape {
-    /// Bytes of a message, or of what precedes it, that one frame holds.
+    /// How many bytes of a message and its prefix one frame holds.
     pub data_bytes: usize,
-    /// What precedes a payload is padded to a multiple of this: 1 or 16.
+    /// The prefix is padded to a multiple of this: 1 or 16.
     pub payload_align: usize,
 }
 
 impl FrameShape {
-    /// Frames that a run of `bytes` bytes takes; an empty one takes one.
+    /// The number of frames for `bytes` bytes; an empty message takes one.
     pub(super) const fn frames_for(self, bytes: usize) -> usize {
         if bytes == 0 { 1 } else { bytes.div_ceil(self.data_bytes) }
     }
@@ -98,16 +98,16 @@ impl FrameShape {
 /// The most frames that a message can have: their index has 16 bits.
 pub const FRAMES_PER_MESSAGE_MAX: usize = 1 << 16;
 
-/// What the two frames have in common. Sealed: a frame's bytes are a promise between processes.
+/// What the two kinds of frames have in common. Sealed, because processes rely on a frame's layout.
 pub trait FramedTransportFrame: Event + sealed::Frame {
     /// The frame's sizes.
     const SHAPE: FrameShape;
 
-    /// Where in a frame its data begins.
+    /// The offset of the data in a frame.
     #[doc(hidden)]
     const DATA_OFFSET: usize = size_of::<Self>() - Self::SHAPE.data_bytes;
 
-    /// Bytes of a message that fit into one frame, if nothing but the payload is in it.
+    /// How many bytes of a payload fit into one frame without a prefix.
     fn payload_capacity() -> usize {
         Self::SHAPE.data_bytes
     }
@@ -115,23 +115,23 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
     /// The header, copied.
     fn header(&self) -> FrameHeader;
 
-    /// All bytes behind the header, in use or not.
+    /// All bytes after the header, in use or not.
     fn data(&self) -> &[u8];
 
-    /// All bytes behind the header, to be written.
+    /// All bytes after the header, for writing.
     fn data_mut(&mut self) -> &mut [u8];
 
     /// Writes the header.
     fn set_header(&mut self, header: FrameHeader);
 
-    /// Lets `fill` write the bytes behind the header, then writes the header. Nothing else of the frame is touched.
+    /// Lets `fill` write the bytes after the header, then writes the header. The rest of the frame is not touched.
     #[inline]
     fn write_frame(&mut self, header: FrameHeader, fill: impl FnOnce(&mut [u8])) {
         fill(self.data_mut());
         self.set_header(header);
     }
 
-    /// What a frame says of itself and of the bytes that it holds: for one that is a whole message, the message.
+    /// The header's fields and the bytes of a frame. For a frame that is a whole message, this is the message.
     ///
     /// # Errors
     /// [`Malformed`]: the header contradicts itself.
@@ -156,7 +156,7 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
     }
 }
 
-/// What is known of a message, or of one frame, beside its bytes.
+/// The properties and the bytes of a message, or of one frame.
 ///
 /// ```
 /// # use myelon::prelude::*;
@@ -178,30 +178,30 @@ pub struct FrameMeta<'a> {
     pub len: usize,
     /// The application's kind.
     pub kind: u8,
-    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message that was put together, those of its
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags; for a message that was put together, those of its
     /// first frame.
     pub flags: u8,
     /// Number of the message, given by its sender.
     pub msg_id: u32,
-    /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says.
+    /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says so.
     pub timestamp_ns: Option<u64>,
     /// The bytes.
     pub data: &'a [u8],
 }
 
 impl FrameHeader {
-    /// The header that a frame begins with.
+    /// The header at the beginning of a frame.
     pub(super) fn of(bytes: [u8; HEADER_BYTES]) -> Self {
         HeaderBytes::load(&zerocopy::transmute!(bytes))
     }
 
-    /// The bytes of `data` that are in use, if the header can be one of ours.
+    /// The bytes of `data` that are in use, if the header is valid.
     #[inline(always)]
     pub(super) fn check(self, shape: FrameShape, data: &[u8]) -> Result<&[u8], Malformed> {
         self.check_len(shape, data.len()).map(|len| &data[..len])
     }
 
-    /// How many of `data_len` bytes are in use, if the header can be one of ours.
+    /// How many of `data_len` bytes are in use, if the header is valid.
     #[inline(always)]
     pub(super) fn check_len(self, shape: FrameShape, data_len: usize) -> Result<usize, Malformed> {
         if !flags::are_known(self.flags) || (self.flags & flags::FRAME_FIRST == 0 && self.flags & flags::PREFIX != 0) {
@@ -219,7 +219,7 @@ const fn checked_shape(data_bytes: usize, payload_align: usize) -> FrameShape {
     FrameShape { data_bytes, payload_align }
 }
 
-/// The two implementations differ in the shape only.
+/// The two implementations differ only in the shape.
 macro_rules! frame {
     ($name:ident, $payload_align:literal) => {
         impl<const DATA_BYTES: usize> FramedTransportFrame for $name<DATA_BYTES> {
@@ -246,7 +246,7 @@ macro_rules! frame {
             }
         }
 
-        /// Without a message: what the slots of a ring hold that was built for frames and not by a transport.
+        /// An empty frame, for the slots of a ring of frames that was not built by a transport.
         impl<const DATA_BYTES: usize> Default for $name<DATA_BYTES> {
             fn default() -> Self {
                 Self::new_zeroed()
@@ -261,7 +261,7 @@ frame!(FixedFrame, 1);
 frame!(AlignedFixedFrame, 16);
 
 mod sealed {
-    /// What keeps the trait to ourselves.
+    /// Seals the trait.
     pub trait Frame {}
 }
 
@@ -322,9 +322,9 @@ mod tests {
         let good = FrameHeader { len: 4, kind: 0, flags: 3, index: 0, msg_id: 0 };
         assert_eq!(refused(FrameHeader { len: 33, ..good }), Malformed::Length { len_bytes: 33, wanted_bytes: 32 });
         assert_eq!(refused(FrameHeader { flags: 0x23, ..good }), Malformed::Flags { flags: 0x23 });
-        // A message has a send time, or answers another one.
+        // A message has a send time or answers another message, but not both.
         assert_eq!(refused(FrameHeader { flags: 0x17, ..good }), Malformed::Flags { flags: 0x17 });
-        // A time can only stand before a beginning.
+        // Only a first frame can have a send time.
         assert_eq!(refused(FrameHeader { flags: 6, ..good }), Malformed::Flags { flags: 6 });
         assert_eq!(
             refused(FrameHeader { flags: 7, ..good }),

@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 
-// With this, the error about a type that is no frame is that about formats.
+// This makes the compiler's error about a type that is no frame the one about formats.
 #[diagnostic::do_not_recommend]
 impl<E: FramedTransportFrame> Format for E {
     const PAYLOAD_ALIGN: usize = E::SHAPE.payload_align;
@@ -55,8 +55,8 @@ impl<E: FramedTransportFrame> Format for E {
     fn sender(settings: Settings) -> TransportResult<FrameSender<E>> {
         let limit = settings.message_limit;
         let builder = settings.apply(ring::<E>(&settings));
-        // Frames are published as groups, whose slots are handed over as zeros. The factory, which would have every
-        // first frame on the stack, is never called.
+        // Frames are published as groups, whose slots begin as zeros. The factory, which would put each first frame on
+        // the stack, is never called.
         Ok(FrameSender::new(builder.build_producer(E::new_zeroed)?, limit))
     }
 
@@ -67,14 +67,14 @@ impl<E: FramedTransportFrame> Format for E {
     }
 }
 
-/// Frames of a message with all that can go with it; `None` if no ring can have that many.
+/// The number of frames of a message with every optional part; `None` if no ring can have that many.
 fn most_frames<E: FramedTransportFrame>(message_bytes: usize) -> Option<usize> {
     let letter = Letter { prefix: Prefix::full(), ..Letter::default() };
     let is_possible = message_bytes <= payload_max(E::SHAPE, &letter.prefix, usize::MAX);
     is_possible.then(|| Outline::new(E::SHAPE, &letter, message_bytes).frames())
 }
 
-/// The ring that the settings name, of the size that they give; a consumer need give none.
+/// The builder of the ring in the settings; a consumer need not give a size.
 fn ring<E: FramedTransportFrame>(settings: &Settings) -> SharedDisruptorBuilder<E> {
     SharedDisruptorBuilder::new(settings.place.clone(), settings.depth.unwrap_or(0))
 }
@@ -94,7 +94,7 @@ impl<E: FramedTransportFrame> FrameSender<E> {
     }
 }
 
-/// What a sender knows beside its ring.
+/// The state of a sender apart from its ring.
 pub struct FrameWriting<E> {
     /// Slots of the ring.
     capacity: usize,
@@ -119,7 +119,7 @@ pub trait Groups<E> {
     fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool;
 }
 
-/// The two have the same methods.
+/// The ring and the batch have the same methods.
 macro_rules! groups {
     ($ring:ty) => {
         impl<E: FramedTransportFrame> Groups<E> for $ring {
@@ -158,27 +158,27 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
     fn too_large(&self, letter: &Letter, len_bytes: usize) -> TransportError {
         let (limit_bytes, ring_max) = (self.payload_max(letter), self.ring_max(letter));
         match limit_bytes < ring_max {
-            // The user's limit stands in the way, and no other ring would help.
+            // The user's limit forbids it, so no other ring would help.
             true => TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: None },
             false => beyond_the_ring(E::SHAPE, letter, len_bytes, ring_max),
         }
     }
 
-    /// The longest payload of a message that is one frame and nothing else: most have nothing before their payload, and
-    /// for them all else is a constant.
+    /// The longest payload of a message of one frame without a prefix. Most messages have no prefix, and for them
+    /// everything else is a constant.
     #[inline(always)]
     fn bare_max(&self) -> usize {
         E::SHAPE.data_bytes.min(self.limit_bytes)
     }
 
-    /// Where in its frame the payload of a message of one frame begins that has a prefix, and how long it may be.
+    /// For a message of one frame with a prefix: where the payload begins in the frame, and how long it may be.
     #[inline(never)]
     fn place_behind_prefix(&self, letter: &Letter) -> (usize, usize) {
         let room = single_payload_max(E::SHAPE, &letter.prefix).min(self.payload_max(letter));
         (Outline::new(E::SHAPE, letter, 0).payload_start(), room)
     }
 
-    /// Sends `payload`, whatever precedes it, in as many frames as it takes.
+    /// Sends `payload` with its prefix, in as many frames as needed.
     #[inline(never)]
     fn send_split(
         &self,
@@ -208,7 +208,7 @@ impl<E: FramedTransportFrame> FrameWriting<E> {
         Ok(sequence)
     }
 
-    /// Encodes into `aside`, and says so of a message that can never be sent.
+    /// Encodes into `aside`; a message that can never be sent is `TooLarge`.
     #[cold]
     fn encode_aside(
         &mut self,
@@ -292,7 +292,7 @@ impl<E: FramedTransportFrame, R: Groups<E>> Writes<R> for FrameWriting<E> {
     }
 }
 
-/// What to say of a message that is too large for a ring which takes `limit_bytes`.
+/// The error for a message that is too large for a ring that takes `limit_bytes`.
 pub(super) fn beyond_the_ring(
     shape: FrameShape,
     letter: &Letter,
@@ -304,7 +304,7 @@ pub(super) fn beyond_the_ring(
     TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted }
 }
 
-/// Publishes a message of `outline` from `payload`.
+/// Publishes `payload` as a message with this outline.
 pub(super) fn publish<E: FramedTransportFrame>(
     ring: &mut impl Groups<E>,
     outline: &Outline,
@@ -369,7 +369,7 @@ impl<E: FramedTransportFrame> Sender for FrameSender<E> {
 pub struct FrameReceiver<E: FramedTransportFrame> {
     consumer: SharedConsumer<E>,
     reassembler: Reassembler,
-    /// A message that could not be read, which a wait has found, for the next call to tell.
+    /// A message that could not be read and was found by a wait; the next call reports it.
     untold: Option<Malformed>,
     counters: ReceiverCounters,
 }
@@ -382,7 +382,7 @@ impl<E: FramedTransportFrame> FrameReceiver<E> {
     }
 }
 
-/// The longest message that the ring can hold at all.
+/// The longest message that the ring can hold.
 pub(super) fn receivable_max<E: FramedTransportFrame>(consumer: &SharedConsumer<E>) -> usize {
     payload_max(E::SHAPE, &Prefix::default(), consumer.capacity())
 }
@@ -391,11 +391,12 @@ pub(super) fn receivable_max<E: FramedTransportFrame>(consumer: &SharedConsumer<
 pub(super) struct Found {
     pub(super) frames: usize,
     pub(super) envelope: Envelope,
-    /// Its bytes of the only frame's data; `None`: it was put together.
+    /// The range of its bytes in the only frame's data; `None`: it was put together.
     pub(super) range: Option<Range<usize>>,
 }
 
-/// Waits for the next message and looks at its frames, which are not taken. What is no part of it is.
+/// Waits for the next message and looks at its frames, which are not taken. Frames before it that belong to no message
+/// are taken.
 pub(super) fn find<E: FramedTransportFrame>(
     consumer: &mut SharedConsumer<E>,
     reassembler: &mut Reassembler,
@@ -417,12 +418,12 @@ pub(super) fn find<E: FramedTransportFrame>(
     }
 }
 
-/// Where frames are looked at before they are taken.
+/// A source of frames that are looked at before they are taken.
 trait Frames<E> {
-    /// The frame `index` places behind the next one, if it is there.
+    /// The frame `index` places after the next one, if it is there.
     fn peek_at(&mut self, index: usize) -> Option<&E>;
 
-    /// Takes the next `count` frames, which were looked at, without using them.
+    /// Takes and drops the next `count` frames, which were looked at before.
     fn pass(&mut self, count: usize);
 }
 
@@ -449,7 +450,8 @@ impl<E: FramedTransportFrame> Frames<E> for PeekedRun<'_, E, Stamped> {
     }
 }
 
-/// Looks at the frames that are there, up to the end of one message; of its first `frames` the reassembler has copies.
+/// Looks at the available frames, up to the end of one message; the reassembler has copies of its first `frames`
+/// frames.
 #[inline(always)]
 fn gather<E: FramedTransportFrame>(
     ring: &mut impl Frames<E>,
@@ -458,8 +460,8 @@ fn gather<E: FramedTransportFrame>(
 ) -> Result<Option<Found>, Malformed> {
     loop {
         let Some(frame) = ring.peek_at(frames) else {
-            // A group is there as a whole. What has begun and does not go on now was not sent as one, and is not waited
-            // for.
+            // A group becomes visible as a whole. A message that has begun and does not continue now was not sent as a
+            // group, so nothing waits for its rest.
             let fault = reassembler.give_up();
             pass(ring, frames);
             return fault.map_or(Ok(None), Err);
@@ -588,7 +590,7 @@ impl<E: FramedTransportFrame> Receiver for FrameReceiver<E> {
     }
 }
 
-/// The payload of a message that was found: in `range` of its only frame, or put together.
+/// The payload of a message that was found: in its only frame at `range`, or put together.
 #[inline(always)]
 fn payload<'a>(range: Option<Range<usize>>, joined: &'a Reassembler, counters: &ReceiverCounters) -> Payload<'a> {
     match range {
@@ -602,7 +604,7 @@ fn payload<'a>(range: Option<Range<usize>>, joined: &'a Reassembler, counters: &
     }
 }
 
-/// A message with all the frames that it came in.
+/// A message with all of its frames.
 pub struct HeldFrames<'a, E: FramedTransportFrame> {
     lease: BatchLease<'a, E>,
     envelope: Envelope,
@@ -610,7 +612,7 @@ pub struct HeldFrames<'a, E: FramedTransportFrame> {
 }
 
 enum Payload<'a> {
-    /// These bytes of the only frame's data.
+    /// The range of its bytes in the only frame's data.
     InPlace(Range<usize>),
     /// The copy of all frames' bytes.
     Joined(&'a [u8]),
@@ -649,7 +651,7 @@ impl<E: FramedTransportFrame> Held for HeldFrames<'_, E> {
     fn hold(self) -> KeptFrames<E> {
         let payload = match self.payload {
             Payload::InPlace(range) => KeptPayload::InPlace(range),
-            // The buffer that they were put together in is the receiver's, for the next message.
+            // The buffer in which they were put together belongs to the receiver, which needs it for the next message.
             Payload::Joined(bytes) => {
                 let mut copy = AlignedBuffer::new(bytes.len());
                 copy.extend(bytes);
@@ -688,7 +690,7 @@ impl<E: FramedTransportFrame> fmt::Debug for HeldFrames<'_, E> {
     }
 }
 
-/// A message with all the frames that it came in, out of its consumer's hands.
+/// A message with all of its frames, independent of its consumer.
 pub struct KeptFrames<E: FramedTransportFrame> {
     batch: HeldBatch<E>,
     envelope: Envelope,
@@ -696,7 +698,7 @@ pub struct KeptFrames<E: FramedTransportFrame> {
 }
 
 enum KeptPayload {
-    /// These bytes of the only frame's data.
+    /// The range of its bytes in the only frame's data.
     InPlace(Range<usize>),
     /// A copy of all frames' bytes.
     Joined(AlignedBuffer),

@@ -4,21 +4,22 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// Flags that no sender of ours sets: an unknown bit, or a time or trace id where no message begins.
+    /// Flags that no sender of this library sets: an unknown bit, or a time or trace id on a frame that begins no
+    /// message.
     #[error("a frame has flags {flags:#04x}, which mean nothing")]
     Flags {
         /// The flags.
         flags: u8,
     },
-    /// A frame's length is not what its place in the message makes it, or is more than a frame holds.
+    /// A frame's length does not match its position in the message, or is more than a frame holds.
     #[error("a frame holds {len_bytes} bytes where {wanted_bytes} belong")]
     Length {
         /// What the header says, in bytes.
         len_bytes: u32,
-        /// What it would have to be: exactly, or at most, or at least, whichever it failed.
+        /// The length that it should have: exactly, at most or at least, depending on the check that failed.
         wanted_bytes: usize,
     },
-    /// A frame has another number in its message than the one that comes next.
+    /// A frame's number in its message is not the next one.
     #[error("frame {found} came where frame {wanted} of a message belongs")]
     Index {
         /// Its index.
@@ -26,29 +27,29 @@ pub enum Malformed {
         /// The next index.
         wanted: u32,
     },
-    /// A frame of another message, or of another kind, between the frames of one.
+    /// A frame of another message between the frames of one.
     #[error("a frame of message {found} stands inside message {wanted}")]
     Foreign {
         /// Its message.
         found: u32,
-        /// The message that it stands in.
+        /// The message whose frames surround it.
         wanted: u32,
     },
-    /// The frame that is marked as the last is not the one at which the message is complete.
+    /// The frame marked as the last is not the one that completes the message.
     #[error("a message of {frames} frames ends with frame {index}")]
     End {
-        /// Number of its frames, from its length.
+        /// The number of its frames, computed from its length.
         frames: u32,
-        /// The frame at which it ended, or did not.
+        /// The frame at which it ended, or should have ended.
         index: u16,
     },
-    /// A split message says that it is as long as one frame, or longer than one can be.
+    /// A split message claims to fit into one frame, or to be longer than a message can be.
     #[error("a split message says that it has {total_bytes} bytes")]
     Total {
-        /// What it says.
+        /// The claimed length.
         total_bytes: u64,
     },
-    /// A message is longer than this receiver's limit. Raise the limit if it is an honest one.
+    /// A message is longer than this receiver's limit. Raise the limit if the message is legitimate.
     #[error("a message of {total_bytes} bytes is beyond the limit of {limit_bytes}")]
     BeyondLimit {
         /// Its length.
@@ -56,12 +57,12 @@ pub enum Malformed {
         /// The limit.
         limit_bytes: usize,
     },
-    /// A message began and did not end: its sender died or went wrong.
+    /// A message began and did not end: its sender died or is faulty.
     #[error("message {msg_id} stops after {have_bytes} of {total_bytes} bytes")]
     Unfinished {
         /// The message.
         msg_id: u32,
-        /// What has come of it, in bytes.
+        /// How many of its bytes have come.
         have_bytes: usize,
         /// Its length, in bytes.
         total_bytes: usize,

@@ -11,7 +11,7 @@ use disruptor_mp::{Release, Sequence};
 use std::fmt;
 use std::ops::Deref;
 
-/// What a message says of itself: how its sender sent it.
+/// The methods that tell how a message was sent.
 macro_rules! asked_of_a_message {
     () => {
         /// The application's kind.
@@ -19,33 +19,33 @@ macro_rules! asked_of_a_message {
             self.envelope().kind
         }
 
-        /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the
+        /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags; for a message in several frames, those of the
         /// first.
         pub fn flags(&self) -> u8 {
             self.envelope().flags
         }
 
-        /// Number of the message, given by its sender; wraps, and begins anew with the next sender.
+        /// The number of the message, given by its sender; it wraps, and begins anew with the next sender.
         pub fn msg_id(&self) -> u32 {
             self.envelope().msg_id
         }
 
-        /// When it was sent, if its sender says; compare with [`monotonic_ns`](super::monotonic_ns).
+        /// When it was sent, if its sender says so; compare with [`monotonic_ns`](super::monotonic_ns).
         pub fn timestamp_ns(&self) -> Option<u64> {
             self.envelope().mark.timestamp_ns()
         }
 
-        /// The sequence of the message that this one answers, if its sender says: in a topology, the broadcast.
+        /// The sequence of the message that this one answers, if its sender says so: in a topology, the broadcast.
         pub fn in_reply_to(&self) -> Option<Sequence> {
             self.envelope().mark.in_reply_to()
         }
 
-        /// The trace that it belongs to, if its sender says.
+        /// The trace that it belongs to, if its sender says so.
         pub fn trace_id(&self) -> Option<TraceId> {
             self.envelope().trace_id
         }
 
-        /// All of it at once, as handlers get it.
+        /// All properties and the bytes at once, as handlers get them.
         pub fn meta(&self) -> FrameMeta<'_> {
             let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
             FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
@@ -54,7 +54,7 @@ macro_rules! asked_of_a_message {
 }
 pub(super) use asked_of_a_message;
 
-/// What a message that is to be acknowledged says beside that, whichever end or thread has it.
+/// The further methods of a message that must be acknowledged, whichever end or thread has it.
 macro_rules! asked_of_a_delivery {
     () => {
         fn envelope(&self) -> &Envelope {
@@ -66,13 +66,13 @@ macro_rules! asked_of_a_delivery {
             self.message.sequence()
         }
 
-        /// Whether it may have been handed out before, to a consumer of this id that died before it acknowledged it.
+        /// Whether it may have been handed out before, to a consumer of this id that died without acknowledging it.
         pub fn is_redelivered(&self) -> bool {
             self.redeliveries() > 0
         }
 
-        /// How often it was handed out without being acknowledged, as far as is known: one whose count grows with every
-        /// restart is one that kills its consumer.
+        /// How often it was handed out without being acknowledged, as far as is known. If the count grows with every
+        /// restart, the message kills its consumer.
         pub fn redeliveries(&self) -> u32 {
             self.message.redeliveries()
         }
@@ -84,7 +84,7 @@ macro_rules! asked_of_a_delivery {
     };
 }
 
-/// A message: its bytes, by `Deref`, and what came with them. Dropping it acknowledges the whole message; while a panic
+/// A message: its bytes, by `Deref`, and its properties. Dropping it acknowledges the whole message. While a panic
 /// unwinds it is not acknowledged, and comes again.
 ///
 /// ```
@@ -128,8 +128,8 @@ where
     asked_of_a_message!();
     asked_of_a_delivery!();
 
-    /// Takes the message out of the consumer's hands: it is then acknowledged by [`HeldMessage::release`], from
-    /// whatever thread, while newer ones are received. The bytes of one that came in several frames are copied.
+    /// Makes the message independent of the consumer: [`HeldMessage::release`] then acknowledges it, in any thread,
+    /// while newer ones are received. The bytes of a message in several frames are copied.
     pub fn hold(self) -> HeldMessage<F> {
         HeldMessage { message: self.message.hold() }
     }
@@ -149,20 +149,20 @@ impl<F: Format> Deref for Message<'_, F> {
     }
 }
 
-/// A message for as long as it is wanted, in whatever thread or task: its bytes, by `Deref`, and what came with them.
-/// [`release`](Self::release) acknowledges it. Dropping it gives it back: the next call of its consumer returns it
-/// before newer ones, [marked](Self::is_redelivered). So do a panic and a task that is cancelled.
+/// A message that can be kept, in any thread or task: its bytes, by `Deref`, and its properties.
+/// [`release`](Self::release) acknowledges it. Dropping it gives it back, also in a panic or a cancelled task: the next
+/// call of its consumer returns it before newer ones, [marked](Self::is_redelivered).
 ///
-/// Answer first and release then: a process that is killed in between answers twice when it comes back, not never. A
-/// message that is dropped each time comes at once each time: [`redeliveries`](Self::redeliveries) says how often.
+/// Answer first, then release: a process that is killed in between answers twice when it comes back, instead of never.
+/// A message that is dropped comes again at once: [`redeliveries`](Self::redeliveries) says how often.
 ///
-/// The sender waits for the oldest message that is not released, and so does the consumer, once it was handed 64
-/// ([`HELD_MAX`](crate::HELD_MAX)) from that one on.
-/// The consumer's place is kept until the last one is gone, also when the consumer was dropped, and its id is in use
-/// until then, also for this process.
+/// The sender waits for the oldest message that is not released. So does the consumer, once it has received 64 messages
+/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's place is kept until the last message is
+/// released or dropped, even if the consumer was dropped. Until then its id is in use, also for this process.
 ///
-/// The end of the stream does not wait for what is held. A message that is given back afterwards is returned by one
-/// more call of the consumer. Keep the consumer until all are released: to a stream that was closed none can come back.
+/// The end of the stream does not wait for held messages. A message that is given back after the end is returned by one
+/// more call of the consumer. Keep the consumer until all messages are released: no consumer can come back to a closed
+/// stream.
 ///
 /// ```
 /// use myelon::prelude::*;

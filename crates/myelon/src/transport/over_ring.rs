@@ -12,8 +12,8 @@ use disruptor_mp::{Patience, Sequence, SharedConsumer, SharedProducer};
 /// different numbers.
 ///
 /// # Errors
-/// `TooLarge` at once if the ring cannot hold it; `Full`, `Publish` or `RequiredConsumer`, as the patience was. Nothing
-/// was sent.
+/// `TooLarge` at once if the ring cannot hold it; `Full`, `Publish` or `RequiredConsumer`, depending on the patience.
+/// Nothing was sent.
 pub fn publish_framed_payload<E: FramedTransportFrame>(
     producer: &mut SharedProducer<E>,
     msg_id: u32,

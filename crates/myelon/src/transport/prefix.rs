@@ -16,10 +16,10 @@ use disruptor_mp::Sequence;
 /// A trace id as W3C Trace Context has it: 16 bytes, in the order in which they are written as text.
 pub type TraceId = [u8; 16];
 
-/// The most that can precede a payload: all three parts, which are 32 bytes together and so need no padding.
+/// The longest prefix: all three parts, which are 32 bytes together and so need no padding.
 pub(super) const PREFIX_BYTES_MAX: usize = 32;
 
-/// The number that a sender puts before a payload, if it puts one there.
+/// The optional number that a sender puts before a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mark {
@@ -59,7 +59,7 @@ impl Mark {
         }
     }
 
-    /// Its bits.
+    /// The bits of its number.
     fn number(self) -> Option<u64> {
         match self {
             Self::Nothing => None,
@@ -68,7 +68,7 @@ impl Mark {
         }
     }
 
-    /// The mark that `flags` announce, with those bits.
+    /// The mark that `flags` announce, from the bits of its number.
     fn of(flags: u8, number: Option<u64>) -> Self {
         match number {
             None => Self::Nothing,
@@ -84,13 +84,14 @@ impl Mark {
 pub struct Envelope {
     /// The application's kind.
     pub kind: u8,
-    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and its neighbours; of a message in several frames, those of the first.
+    /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags; for a message in several frames, those of the
+    /// first.
     pub flags: u8,
     /// Number of the message, given by its sender; wraps.
     pub msg_id: u32,
-    /// When it was sent, or which message it answers, if its sender says.
+    /// When it was sent, or which message it answers, if its sender says so.
     pub mark: Mark,
-    /// The trace that it belongs to, if its sender says.
+    /// The trace that it belongs to, if its sender says so.
     pub trace_id: Option<TraceId>,
 }
 
@@ -100,12 +101,12 @@ pub struct Letter {
     pub(crate) kind: u8,
     /// Number of the message; wraps.
     pub(crate) msg_id: u32,
-    /// Its optional parts. Whether a total is needed, the format knows.
+    /// Its optional parts. The format decides whether a total is needed.
     pub(crate) prefix: Prefix,
 }
 
 impl Letter {
-    /// Makes it that of the next message, which is of that kind, and says when it is sent if it is to.
+    /// Prepares it for the next message, of that kind, with a send time if `has_send_time`.
     #[inline(always)]
     pub(super) fn address(&mut self, kind: u8, has_send_time: bool) {
         self.kind = kind;
@@ -144,7 +145,7 @@ impl Prefix {
         self.announced()
     }
 
-    /// [`flags`](Self::flags), where most messages have none and calling costs more than looking.
+    /// [`flags`](Self::flags), for places where most messages have none: a check costs less than the call.
     #[inline(always)]
     pub(super) fn announced(&self) -> u8 {
         // Most messages have none of them: they pay two branches for it.
@@ -159,7 +160,7 @@ impl Prefix {
         Self::len_of(self.flags(), self.total.is_some(), align)
     }
 
-    /// [`len`](Self::len) of one that `flags` announce.
+    /// [`len`](Self::len) of the prefix that `flags` announce.
     #[inline(always)]
     pub(super) fn len_of(flags: u8, has_total: bool, align: usize) -> usize {
         // Most messages have no prefix: they pay one branch for it.
@@ -192,7 +193,7 @@ impl Prefix {
             place.copy_from_slice(bytes);
             rest = behind;
         }
-        // The slot holds an older message: its bytes are nobody's business any more.
+        // Clears the padding: the slot still holds bytes of an older message.
         rest.fill(0);
     }
 

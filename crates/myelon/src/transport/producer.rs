@@ -17,8 +17,8 @@ use std::time::Instant;
 /// Sends messages of any size to every consumer of a ring, whole or not at all.
 ///
 /// Dropping it closes the ring: consumers receive what is left, and then their loops end. The ring's name is gone at
-/// once, so a consumer that is away, or goes before it has read to the end, does not come back to what it has not read.
-/// A producer that is to have a successor [hands over](Self::hand_over).
+/// once, so a consumer that is away, or ends before it has read everything, cannot come back for the rest. A producer
+/// that is to have a successor must [hand over](Self::hand_over).
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -53,20 +53,20 @@ use std::time::Instant;
 /// ```
 pub struct TransportProducer<F: Format = Records> {
     sender: F::Sender,
-    /// What goes with the next message. It is kept: what has not changed is not put together again.
+    /// The letter of the next message. It is kept from one message to the next, so that only changes are written.
     letter: Letter,
     has_send_time: bool,
-    /// How often its counters have moved elsewhere.
+    /// How often its counters have moved to another place.
     counter_moves: u32,
 }
 
 /// `TransportProducer` on a mapped file; the place is an argument, not another type.
 pub type MmapTransportProducer<F = Records> = TransportProducer<F>;
 
-/// [`TransportProducer`] under the name that the contract has for it: it need not carry frames.
+/// Another name of [`TransportProducer`], from earlier versions: it need not carry frames.
 pub type FramedTransportProducer<F = Records> = TransportProducer<F>;
 
-/// [`MmapTransportProducer`] under the name that the contract has for it.
+/// Another name of [`MmapTransportProducer`], from earlier versions.
 pub type MmapFramedTransportProducer<F = Records> = TransportProducer<F>;
 
 impl TransportProducer<Records> {
@@ -81,7 +81,7 @@ impl TransportProducer<Records> {
 }
 
 impl<F: Format> TransportProducer<F> {
-    /// Tells whether its counters have moved since the last call: for an end above it that keeps handles of them.
+    /// Changes when its counters move to another place: for an end above it that keeps handles to them.
     pub(crate) fn counter_moves(&self) -> u32 {
         self.counter_moves
     }
@@ -145,7 +145,7 @@ impl<F: Format> TransportProducer<F> {
     /// [`send`](Self::send)`(payload, kind, Patience::Until(deadline))`.
     ///
     /// # Errors
-    /// As `publish`, and `Publish(TimedOut)` with the report of who held the ring back.
+    /// As `publish`, and `Publish(TimedOut)` with a report that names the consumer that held the ring back.
     pub fn publish_deadline(&mut self, payload: &[u8], kind: u8, deadline: Instant) -> TransportResult<Sequence> {
         self.send_within(payload, kind, &Patience::Until(deadline))
     }
@@ -160,11 +160,11 @@ impl<F: Format> TransportProducer<F> {
 
     /// Sends what `encode` writes into the bytes that it is given; it returns how many of them it used.
     ///
-    /// The bytes are those of the ring if what is free there now, in one piece, holds a message of `size_hint` bytes
-    /// and one as long as any of the last 32; otherwise those of a buffer that is kept for the next message, from which
-    /// it is copied once there is room for it. So it waits for its own room, whatever the hint. They hold whatever was
-    /// there before. `encode` is called a second time, with enough room, when it answers [`EncodeShort::Needs`] or
-    /// [`EncodeShort::TooSmall`], so it must be repeatable.
+    /// The bytes are in the ring if its free space now, in one piece, holds a message of `size_hint` bytes and one as
+    /// long as any of the last 32. Otherwise they are in a buffer, from which the message is copied once there is room
+    /// for it. So it waits for its own room, whatever the hint. The bytes have arbitrary content. `encode` is called a
+    /// second time, with enough room, when it returns [`EncodeShort::Needs`] or [`EncodeShort::TooSmall`], so it must
+    /// be repeatable.
     ///
     /// ```
     /// use myelon::codec::{CodecError, EncodeShort};
@@ -248,7 +248,7 @@ impl<F: Format> TransportProducer<F> {
     /// let sent = producer.send_batch(["the", "next", "tokens"], TOKEN, Patience::Endless)?;
     /// assert_eq!((sent.count, sent.last_sequence), (3, Some(2)));
     ///
-    /// // Where the ring fills up, what is left is sent later.
+    /// // If the ring fills up, send the rest later.
     /// let tokens = vec![[0; 48]; 100];
     /// let mut count = 0;
     /// while count < tokens.len() {
@@ -266,9 +266,9 @@ impl<F: Format> TransportProducer<F> {
     /// ```
     ///
     /// # Errors
-    /// What `send` answers to the first message that was not sent, and how many were before it. Those are sent, it and
-    /// the ones after it are not. A process that is killed meanwhile has sent the first of them, as many as it came to,
-    /// each whole; and so has one whose `messages` panic.
+    /// The error of `send` for the first message that was not sent, and the number of messages before it. Those are
+    /// sent; that message and the later ones are not. A process that is killed meanwhile, or whose `messages` panic,
+    /// has sent some of the first messages, each whole.
     #[inline(always)]
     pub fn send_batch<M: AsRef<[u8]>>(
         &mut self,
@@ -281,8 +281,8 @@ impl<F: Format> TransportProducer<F> {
         })
     }
 
-    /// [`send_batch`](Self::send_batch) of `count` messages, each of which `encode(bytes, index)` writes where
-    /// [`send_with`](Self::send_with) would have it write: it returns how many bytes it used.
+    /// [`send_batch`](Self::send_batch) of `count` messages. `encode(bytes, index)` writes each of them, as for
+    /// [`send_with`](Self::send_with), and returns how many bytes it used.
     ///
     /// ```
     /// use myelon::codec::EncodeShort;
@@ -333,7 +333,7 @@ impl<F: Format> TransportProducer<F> {
         patience: &Patience,
         mut send: impl FnMut(&mut <F::Sender as Sender>::Batch<'_>, &Letter, M, &Patience) -> TransportResult<Sequence>,
     ) -> Result<Sent, BatchError<TransportError>> {
-        // Two numbers, and no `Sent`: that is made at the end.
+        // Two numbers instead of a `Sent`, which is made at the end.
         let (mut count, mut last_sequence) = (0, -1);
         let mut batch = self.sender.batch();
         for message in messages {
@@ -349,7 +349,7 @@ impl<F: Format> TransportProducer<F> {
         Ok(Sent::of(count, last_sequence))
     }
 
-    /// Sends what [`send_with`](Self::send_with) has encoded and found no room for.
+    /// Sends the message that [`send_with`](Self::send_with) has encoded and found no room for.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_kept(&mut self, kind: u8, patience: Patience) -> TransportResult<Sequence> {
         self.letter.address(kind, self.has_send_time);
@@ -358,19 +358,19 @@ impl<F: Format> TransportProducer<F> {
         Ok(sequence)
     }
 
-    /// The longest message that can be sent, whatever travels with it, in bytes.
+    /// The longest message that can be sent with every optional part, in bytes.
     pub fn max_message_bytes(&self) -> usize {
         self.sender.max_message_bytes()
     }
 
-    /// The trace to which the messages from now on belong; `None`: to none. It travels with each of them: 16 bytes.
+    /// Sets the trace of all messages from now on; `None`: no trace. Each message carries it, in 16 bytes.
     pub fn set_trace_id(&mut self, trace_id: Option<TraceId>) {
         self.letter.prefix.trace_id = trace_id;
     }
 
-    /// Which message the messages from now on answer; `None`: none. Its sequence travels with each of them, 8 bytes, in
-    /// the place of the [send time](TransportBuilder::with_send_time). The ends of a [topology](crate::topology) say it
-    /// by themselves.
+    /// Sets the message that all messages from now on answer; `None`: none. Each message carries its sequence, in 8
+    /// bytes, in the place of the [send time](TransportBuilder::with_send_time). The ends of a
+    /// [topology](crate::topology) set it themselves.
     pub fn set_in_reply_to(&mut self, sequence: Option<Sequence>) {
         self.letter.prefix.mark = sequence.map_or(Mark::Nothing, Mark::InReplyTo);
     }
@@ -385,10 +385,11 @@ impl<F: Format> TransportProducer<F> {
         self.wait_for_consumer(id, patience)
     }
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if
-    /// a consumer lives in it; one of another version of the type replaces it, and consumers with ids of their own miss
-    /// nothing ([`message`](crate::codec::message), "Older versions"). Until then consumers get what is there and then
-    /// `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which ends for all of them.
+    /// Ends this producer without closing the ring, for a producer that takes its place. A successor of the same type
+    /// takes the ring over if a consumer lives in it. A successor of another version of the type replaces the ring, and
+    /// consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older versions"). Until then
+    /// consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream
+    /// instead, which ends it for all consumers.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 /// Puts messages together from their frames, in a buffer that it keeps.
 ///
-/// Its memory grows by the bytes that have arrived, never by what a header announces, and never beyond the limit.
+/// Its memory grows with the bytes that have arrived, never with the length in a header, and never beyond the limit.
 ///
 /// ```
 /// use myelon::transport::reassembly::{Pushed, Reassembler};
@@ -39,23 +39,23 @@ pub struct Reassembler {
     shape: FrameShape,
     limit_bytes: usize,
     state: State,
-    /// The payload of the message that is being joined, or was last.
+    /// The payload of the message that is being joined, or was joined last.
     buffer: AlignedBuffer,
     skipped: u64,
 }
 
-/// What a [`Reassembler`] was about to take.
+/// The state of a [`Reassembler`] before frames that may have to be undone.
 #[derive(Clone, Copy)]
 pub struct Bookmark {
     state: State,
-    /// Bytes of the message that had begun.
+    /// Bytes that had been joined of the current message.
     len_bytes: usize,
 }
 
 /// What the next frame may be.
 #[derive(Clone, Copy)]
 enum State {
-    /// A beginning. Other frames belong to a message that is already counted as skipped, or is to be.
+    /// A beginning. Other frames belong to a message that is counted as skipped, or will be.
     Lost { is_counted: bool },
     /// A beginning, and nothing else.
     Ready,
@@ -73,8 +73,8 @@ struct Joining {
 }
 
 impl Joining {
-    /// Takes the data of the frame that comes next, `data_len` bytes in use or not, of which `copy` gives the first
-    /// ones; whether it is the last one.
+    /// Takes the data of the next frame, `data_len` bytes in use or not, of which `copy` gives the first ones. Returns
+    /// whether it is the last frame.
     fn go_on(
         &mut self,
         shape: FrameShape,
@@ -105,12 +105,12 @@ impl Joining {
     }
 }
 
-/// What a frame brought.
+/// The result of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// It is a message: these bytes of its data.
+    /// It is a whole message: the range of the payload in its data.
     Single(Envelope, Range<usize>),
-    /// It completes a message, which [`Reassembler::message`] shows until the next frame.
+    /// It completes a message, which [`Reassembler::message`] returns until the next frame.
     Joined(Envelope),
     /// It belongs to a message of which frames are missing.
     More,
@@ -119,15 +119,14 @@ pub enum Pushed {
 }
 
 impl Malformed {
-    /// Whether the fault is that of the frames before the one that was pushed. That one begins a message, and is to be
-    /// pushed again.
+    /// Whether the fault is in the frames before the one that was pushed. That one begins a message: push it again.
     pub fn is_of_earlier_frames(&self) -> bool {
         matches!(self, Self::Unfinished { .. })
     }
 }
 
 impl Reassembler {
-    /// One that has seen nothing, for frames of that shape and messages of at most `limit_bytes` bytes.
+    /// A new one, for frames of that shape and messages of at most `limit_bytes` bytes.
     pub fn new(shape: FrameShape, limit_bytes: usize) -> Self {
         let state = State::Lost { is_counted: false };
         let buffer = AlignedBuffer::new(limit_bytes);
@@ -159,10 +158,10 @@ impl Reassembler {
         pushed
     }
 
-    /// Takes a frame of a split message before it is known whether it is one: `copy` copies its data from an offset on,
-    /// `data_len` bytes in use or not, and may do so while they are written. What comes of it is to be shown only once
-    /// it is known that they were not; until then [`return_to`](Self::return_to) undoes it. `None`: it is no such
-    /// frame, as far as can be told.
+    /// Takes a frame of a split message before the ring has confirmed it: `copy` copies its data from an offset on,
+    /// `data_len` bytes in use or not, perhaps while they are written. Show the result only once it is known that they
+    /// were not being written; until then [`return_to`](Self::return_to) undoes it. `None`: it seems to be no such
+    /// frame.
     pub fn push_ahead(
         &mut self,
         header: FrameHeader,
@@ -181,12 +180,12 @@ impl Reassembler {
         pushed.ok()
     }
 
-    /// What to [return to](Self::return_to) where frames are undone that were [pushed ahead](Self::push_ahead).
+    /// The state to [return to](Self::return_to) if frames that were [pushed ahead](Self::push_ahead) must be undone.
     pub fn bookmark(&self) -> Bookmark {
         Bookmark { state: self.state, len_bytes: self.buffer.len() }
     }
 
-    /// Undoes what was [pushed ahead](Self::push_ahead) since.
+    /// Undoes the frames that were [pushed ahead](Self::push_ahead) since the bookmark.
     pub fn return_to(&mut self, bookmark: Bookmark) {
         self.state = bookmark.state;
         self.buffer.truncate(bookmark.len_bytes);
@@ -205,13 +204,13 @@ impl Reassembler {
         self.buffer.bytes()
     }
 
-    /// Counts what another one has skipped, in whose place this one is from now on.
+    /// Adds the messages that `before`, which this one replaces, has skipped.
     pub(super) fn count_skipped_by(&mut self, before: &Self) {
         self.skipped += before.skipped;
     }
 
-    /// Messages that were skipped, as far as can be told: frames of which no beginning was seen count as one message,
-    /// however many.
+    /// The number of skipped messages, as far as can be known: frames without a beginning count as one message, however
+    /// many they are.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -226,7 +225,7 @@ impl Reassembler {
         Malformed::Unfinished { msg_id, have_bytes: self.buffer.len(), total_bytes }
     }
 
-    /// The frame that comes next of a message that is being joined.
+    /// Takes the next frame of a message that is being joined.
     #[inline(never)]
     fn go_on(
         &mut self,
@@ -250,7 +249,7 @@ impl Reassembler {
             return Err(Malformed::Index { found: header.index, wanted: 0 });
         }
         if header.flags == flags::FRAME_SINGLE {
-            // Most messages. Nothing of what may precede a payload is moved about.
+            // Most messages take this path. No prefix is copied around.
             self.check_limit(used.len() as u64)?;
             self.state = State::Ready;
             return Ok(Pushed::Single(envelope(header, &Prefix::default()), 0..used.len()));
@@ -288,8 +287,8 @@ impl Reassembler {
         self.begin_split(envelope(header, &prefix), total_bytes, prefix_len, used_len, |place| copy(prefix_len, place))
     }
 
-    /// Begins to join a message of `total_bytes`, of which `copy` gives the first: what is in use of the first frame,
-    /// `used_len` bytes, less `prefix_len` that precede the payload.
+    /// Begins to join a message of `total_bytes`. `copy` gives its first bytes: the `used_len` bytes in use of the
+    /// first frame, without the `prefix_len` bytes before the payload.
     #[inline(never)]
     fn begin_split(
         &mut self,
@@ -300,7 +299,7 @@ impl Reassembler {
         copy: impl FnOnce(&mut [u8]),
     ) -> Result<Pushed, Malformed> {
         let total = self.check_limit(total_bytes)?;
-        // The limit is a length that fits into memory, so this does not overflow.
+        // The limit fits into memory, so this does not overflow.
         let frames = self.shape.frames_for(prefix_len + total);
         if !(2..=FRAMES_PER_MESSAGE_MAX).contains(&frames) {
             return Err(Malformed::Total { total_bytes });
@@ -321,7 +320,7 @@ impl Reassembler {
     }
 }
 
-/// What `header` and `prefix` say of their message.
+/// The envelope of a message with this header and prefix.
 fn envelope(header: FrameHeader, prefix: &Prefix) -> Envelope {
     let FrameHeader { kind, flags, msg_id, .. } = header;
     let Prefix { mark, trace_id, .. } = *prefix;

@@ -1,11 +1,11 @@
 //! How long the last messages of a sender were.
 
-/// Messages of a run. A length is remembered until the end of the run after its own: for 32 to 63 messages. So of a
-/// stream in which long messages come by now and then, at most one in 64 messages is longer than all that are
-/// remembered; and one huge message is forgotten soon.
+/// Messages of a run. A length is remembered until the end of the run after its own: for 32 to 63 messages. So if a
+/// stream has a long message now and then, at most one in 64 messages is longer than all remembered ones; and one huge
+/// message is forgotten soon.
 const RUN: u8 = 32;
 
-/// The longest of the last messages: what the next one may well take.
+/// The longest of the last messages: the likely maximum for the next one.
 pub(super) struct RecentLengths {
     /// The longest of this run and the one before.
     longest_bytes: usize,
@@ -16,7 +16,7 @@ pub(super) struct RecentLengths {
 }
 
 impl RecentLengths {
-    /// Of a sender that has sent nothing.
+    /// The state of a sender that has sent nothing.
     pub(super) fn new() -> Self {
         Self { longest_bytes: 0, of_run_bytes: 0, left: RUN }
     }

@@ -20,22 +20,22 @@ use disruptor_mp::{
 use std::fmt;
 use std::mem::ManuallyDrop;
 
-/// What payloads are aligned to, whatever precedes them.
+/// The alignment of payloads, with any prefix.
 const ALIGN: usize = 16;
 
-/// A record of that many bytes is acknowledged as soon as its handler has had it: it costs far more than the
-/// acknowledgement, and 64 such would be much of a ring.
+/// A record of that many bytes is acknowledged as soon as its handler has returned: it costs far more than the
+/// acknowledgement, and 64 such records would fill much of a ring.
 const LONG_BYTES: usize = 4096;
 
 /// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
 ///
-/// A message takes the bytes that it has, a header and what is left of the last 64 bytes, whatever its length, so one
-/// ring serves small messages and large ones; it is encoded in the ring and read in the ring, in one piece. The depth
-/// of such a transport is the ring's size in bytes, rounded up to a power of two;
-/// [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is what a ring has whose builder gives none,
-/// and [`depth_for`](Format::depth_for) says what the messages in flight need. Sequences number the messages.
+/// A message takes a header and its own bytes, rounded up to 64 bytes, so one ring serves small and large messages. It
+/// is encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in
+/// bytes, rounded up to a power of two. [`DEFAULT_RECORD_RING_BYTES`](disruptor_mp::DEFAULT_RECORD_RING_BYTES) is the
+/// default, and [`depth_for`](Format::depth_for) computes the depth for the messages in flight. Sequences number the
+/// messages.
 ///
-/// Layout, protocol and the reasons for them: RFC 0006.
+/// Source: RFC 0006.
 #[derive(Clone, Copy, Debug)]
 pub enum Records {}
 
@@ -75,13 +75,13 @@ impl Format for Records {
     }
 }
 
-/// A tap of the ring that the settings name.
+/// A tap of the ring in the settings.
 pub(super) fn tap(settings: Settings) -> TransportResult<TransportTap> {
     let tap = settings.apply(ring(&settings)).build_tap()?;
     Ok(TransportTap::new(tap, settings.message_limit))
 }
 
-/// The ring that the settings name, of the size that they give, if they do.
+/// The builder of the ring in the settings, with their size if they give one.
 fn ring(settings: &Settings) -> SharedDisruptorBuilder<(), Lines> {
     match settings.depth {
         Some(bytes) => SharedDisruptorBuilder::records(settings.place.clone(), bytes),
@@ -103,9 +103,9 @@ impl RecordSender {
     }
 }
 
-/// What a sender knows beside its ring.
+/// The state of a sender apart from its ring.
 pub struct RecordWriting {
-    /// The longest record of the ring, and the longest payload that the user wants.
+    /// The longest record of the ring, and the user's limit for a payload.
     record_max: usize,
     limit_bytes: usize,
     aside: Aside,
@@ -113,7 +113,7 @@ pub struct RecordWriting {
 }
 
 impl RecordWriting {
-    /// The longest payload that can stand behind a prefix of `prefix` bytes.
+    /// The longest payload that can follow a prefix of `prefix` bytes.
     #[inline(always)]
     fn payload_max(&self, prefix: usize) -> usize {
         (self.record_max - prefix).min(self.limit_bytes)
@@ -122,13 +122,13 @@ impl RecordWriting {
     #[cold]
     fn too_large(&self, prefix: usize, len_bytes: usize) -> TransportError {
         let limit_bytes = self.payload_max(prefix);
-        // Where the user's limit stands in the way, no other ring would help.
+        // If the user's limit forbids it, no other ring would help.
         let depth_wanted =
             (limit_bytes < self.limit_bytes).then(|| record_ring_bytes(1, prefix.saturating_add(len_bytes)).ok());
         TransportError::TooLarge { len_bytes, limit_bytes, depth_wanted: depth_wanted.flatten() }
     }
 
-    /// Waits for the room of `payload` and no more, as `patience` says, and copies it there, behind `prefix` bytes.
+    /// Waits for the room of `payload` and no more, as `patience` says, and copies it there, after `prefix` bytes.
     #[inline(always)]
     fn copy_in(
         &self,
@@ -148,7 +148,7 @@ impl RecordWriting {
         Ok(sequence)
     }
 
-    /// [`copy_in`](Self::copy_in) behind the prefix of `letter`, which few messages have.
+    /// [`copy_in`](Self::copy_in) after the prefix of `letter`, which few messages have.
     #[inline(never)]
     fn copy_behind(
         &self,
@@ -160,7 +160,7 @@ impl RecordWriting {
         self.copy_in(ring, letter, letter.prefix.len(ALIGN), payload, patience)
     }
 
-    /// Lets `encode` write into what is free now, behind `prefix` bytes, or into `aside`.
+    /// Lets `encode` write into the free space now, after `prefix` bytes, or into `aside`.
     #[inline(always)]
     fn encode_in(
         &mut self,
@@ -196,7 +196,7 @@ impl RecordWriting {
         self.send_kept(ring, letter, patience)
     }
 
-    /// [`encode_in`](Self::encode_in) behind the prefix of `letter`.
+    /// [`encode_in`](Self::encode_in) after the prefix of `letter`.
     #[inline(never)]
     fn encode_behind(
         &mut self,
@@ -209,7 +209,7 @@ impl RecordWriting {
         self.encode_in(ring, letter, letter.prefix.len(ALIGN), size_hint, patience, encode)
     }
 
-    /// Encodes into `aside`, and says so of a message that can never be sent.
+    /// Encodes into `aside`; a message that can never be sent is `TooLarge`.
     #[cold]
     #[inline(never)]
     fn encode_aside(
@@ -264,7 +264,7 @@ impl<R: Claims> Writes<R> for RecordWriting {
     }
 }
 
-/// Commits `claim`, whose payload of `len` bytes stands behind `prefix` bytes, which are written here.
+/// Commits `claim`. Its payload of `len` bytes follows `prefix` bytes, which are written here.
 #[inline(always)]
 fn commit(mut claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize) -> Sequence {
     let mut flags = FRAME_SINGLE;
@@ -275,7 +275,7 @@ fn commit(mut claim: RecordClaim<'_>, letter: &Letter, prefix: usize, len: usize
     claim.commit(prefix + len, letter.kind, flags)
 }
 
-/// The reason without the record's own case, which the caller has checked before.
+/// The error as a transport's. The caller has checked the case of records before.
 #[cold]
 fn transport_error(error: RecordError) -> TransportError {
     match error {
@@ -332,7 +332,7 @@ impl Sender for RecordSender {
     }
 }
 
-/// Reads messages where they lie.
+/// Reads messages in place.
 pub struct RecordReceiver {
     consumer: RecordConsumer,
     limit_bytes: usize,
@@ -359,8 +359,8 @@ impl Receiver for RecordReceiver {
         patience: Patience,
         mut dry: impl FnMut(&mut RecordConsumer, Option<ConsumeError>) -> TransportResult<Option<Self>>,
     ) -> TransportResult<Option<HeldRecord<'_>>> {
-        // The way that may lead into another ring hands out no message: one that is returned through memory costs more
-        // than all the rest.
+        // The path that may lead into another ring returns no message: returning one through memory costs more than all
+        // the rest.
         if !self.consumer.has_record() {
             let counters = &mut self.counters;
             let is_there = self.consumer.prepare_or(patience, |end, reason| {
@@ -424,7 +424,7 @@ impl Receiver for RecordReceiver {
     }
 }
 
-/// A message that cannot be read was taken.
+/// Counts a message that was taken and cannot be read.
 #[cold]
 fn skip(skipped: &mut u64, counters: &ReceiverCounters, fault: Malformed) -> TransportError {
     *skipped += 1;
@@ -432,13 +432,13 @@ fn skip(skipped: &mut u64, counters: &ReceiverCounters, fault: Malformed) -> Tra
     fault.into()
 }
 
-/// What came with the payload of a record, and where that starts.
+/// The envelope of a record, and where its payload starts.
 #[inline]
 fn open(lease: &RecordLease<'_>, limit_bytes: usize) -> Result<(Envelope, usize), Malformed> {
     parse(lease, lease.kind(), lease.flags(), lease.sequence(), limit_bytes)
 }
 
-/// The pure half of [`open`].
+/// The part of [`open`] that touches no ring.
 #[inline]
 pub(super) fn parse(
     bytes: &[u8],
@@ -455,7 +455,7 @@ pub(super) fn parse(
         return Err(Malformed::BeyondLimit { total_bytes: (bytes.len() - start) as u64, limit_bytes });
     }
     let Prefix { mark, trace_id, .. } = prefix;
-    // A record needs no number of its own to be told from its neighbours: it is one piece.
+    // A record is one piece, so it needs no number of its own to be told from its neighbours.
     Ok((Envelope { kind, flags, msg_id: sequence as u32, mark, trace_id }, start))
 }
 
@@ -466,7 +466,7 @@ pub struct HeldRecord<'a> {
     start: usize,
 }
 
-/// The same, out of its consumer's hands.
+/// The same message, independent of its consumer.
 pub struct KeptRecord {
     record: disruptor_mp::HeldRecord,
     envelope: Envelope,

@@ -16,7 +16,7 @@ pub(super) struct Outline {
     msg_id: u32,
 }
 
-/// The header of a message of one frame with no more than `len_bytes` bytes of payload in it.
+/// The header of a message of one frame with `len_bytes` bytes of payload and no prefix.
 #[inline(always)]
 pub(super) fn bare_header(letter: &Letter, len_bytes: usize) -> FrameHeader {
     FrameHeader {
@@ -29,7 +29,7 @@ pub(super) fn bare_header(letter: &Letter, len_bytes: usize) -> FrameHeader {
 }
 
 impl Outline {
-    /// The outline of a message of `payload_len` bytes that travels with `letter`.
+    /// The outline of a message of `payload_len` bytes with `letter`.
     pub(super) fn new(shape: FrameShape, letter: &Letter, payload_len: usize) -> Self {
         let Letter { kind, msg_id, prefix } = *letter;
         let fits = payload_len <= single_payload_max(shape, &prefix);
@@ -38,12 +38,12 @@ impl Outline {
         Self { shape, prefix, prefix_flags, prefix_len, payload_len, kind, msg_id }
     }
 
-    /// Number of frames. Saturates where no ring could hold them.
+    /// The number of frames. Saturates if no ring could hold them.
     pub(super) fn frames(&self) -> usize {
         self.shape.frames_for(self.prefix_len.saturating_add(self.payload_len))
     }
 
-    /// Where in the first frame's data the payload begins.
+    /// The offset of the payload in the first frame's data.
     pub(super) fn payload_start(&self) -> usize {
         self.prefix_len
     }
@@ -58,7 +58,7 @@ impl Outline {
         });
     }
 
-    /// Writes what is missing in the only frame of a message whose payload stands in it already, where it belongs.
+    /// Writes the header and the prefix of the only frame of a message whose payload is in its place already.
     pub(super) fn write_around<E: FramedTransportFrame>(&self, frame: &mut E) {
         debug_assert_eq!(self.frames(), 1, "a split message cannot be encoded in place");
         frame.write_frame(self.piece(0, E::SHAPE.data_bytes).0, |data| {
@@ -66,13 +66,13 @@ impl Outline {
         });
     }
 
-    /// Writes what precedes the payload, and returns where in the first frame's data that begins.
+    /// Writes the prefix, and returns the offset of the payload in the first frame's data.
     fn begin(&self, data: &mut [u8]) -> usize {
         self.prefix.write(data, self.shape.payload_align);
         self.prefix_len
     }
 
-    /// The header of frame `index`, of which each holds `capacity` bytes, and the bytes of the payload that it holds.
+    /// The header of frame `index`, and the range of the payload in it. Each frame holds `capacity` bytes.
     #[inline(always)]
     fn piece(&self, index: usize, capacity: usize) -> (FrameHeader, std::ops::Range<usize>) {
         let start = index * capacity;
@@ -85,18 +85,18 @@ impl Outline {
             index: index as u16,
             msg_id: self.msg_id,
         };
-        // A prefix lies in the first frame, so the others begin behind it.
+        // The prefix is in the first frame, so the payload of the others begins after it.
         (header, start.saturating_sub(self.prefix_len)..end - self.prefix_len)
     }
 }
 
-/// The longest payload that fits into one frame behind the optional parts of `prefix`.
+/// The longest payload that fits into one frame after the optional parts of `prefix`.
 pub(super) fn single_payload_max(shape: FrameShape, prefix: &Prefix) -> usize {
     let alone = Prefix { total: None, ..*prefix };
     shape.data_bytes - alone.len(shape.payload_align)
 }
 
-/// The longest payload that fits into this many frames behind the optional parts of `prefix`.
+/// The longest payload that fits into this many frames after the optional parts of `prefix`.
 pub(super) fn payload_max(shape: FrameShape, prefix: &Prefix, frames: usize) -> usize {
     let single = single_payload_max(shape, prefix);
     if frames < 2 {

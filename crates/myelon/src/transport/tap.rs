@@ -12,16 +12,15 @@ use disruptor_mp::{Patience, Place, RecordCopy, RecordTap, Sequence, or_end};
 use std::fmt;
 use std::ops::Deref;
 
-/// A reader of a transport that no sender waits for: for monitors, recorders and lossy readers. It has no place in the
-/// ring, maps it read-only, and gets copies of whole messages: never a torn one, nor one that was partly overwritten.
+/// A reader of a transport for which no sender waits: for monitors, recorders and lossy readers. It has no place in the
+/// ring, maps it read-only, and gets copies of whole messages: never a torn or partly overwritten one.
 ///
-/// It begins with the next message that is sent, misses those that were overwritten before it came to them, and says
-/// [how many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring, less the message
-/// at hand. When its sender dies it waits for the one that takes the ring over; where the ring is replaced, attach
-/// anew.
+/// It begins with the next message that is sent, misses those that were overwritten before it read them, and says [how
+/// many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring minus the current
+/// message. When its sender dies it waits for a sender that takes the ring over. If the ring is replaced, attach anew.
 ///
-/// There are taps of [`Records`](super::Records) only: the numbers in a ring of frames are those of slots, so a tap
-/// could not say how many messages it missed.
+/// There are taps of [`Records`](super::Records) only: a ring of frames numbers slots and not messages, so a tap could
+/// not say how many messages it missed.
 ///
 /// ```
 /// use myelon::prelude::*;
@@ -63,13 +62,13 @@ impl TransportTap {
         TransportBuilder::at(place).build_tap()
     }
 
-    /// A copy of the next message that is still in the ring, in memory that is used again by the next call; waits for
-    /// it as `patience` says, looking once a millisecond. `None` only for [`Patience::Now`], if there is none yet. A
-    /// sequence that is more than one above the last means that messages were missed.
+    /// A copy of the next message that is still in the ring, in memory that the next call uses again. Waits for it as
+    /// `patience` says, looking once a millisecond. `None` only for [`Patience::Now`], if there is none yet. If a
+    /// sequence is more than one above the last, messages were missed.
     ///
     /// # Errors
-    /// `Consume`: `TimedOut`, or the end of the ring, as [`RecordTap::next`] has it. `Malformed`: one message could not
-    /// be read and was skipped; go on.
+    /// `Consume`: `TimedOut`, or the end of the ring, as for [`RecordTap::next`]. `Malformed`: one message could not be
+    /// read and was skipped; go on.
     pub fn next(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<MessageCopy<'_>>> {
         let Some(record) = self.end.next(patience)? else { return Ok(None) };
         match parse(&record, record.kind(), record.flags(), record.sequence(), self.limit_bytes) {
@@ -81,16 +80,16 @@ impl TransportTap {
         }
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
-    /// what was there was copied. That there is nothing yet is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and what
+    /// was there was copied. If there is nothing yet, the error is `Consume(TimedOut)`.
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for `Consume(Closed)`.
+    /// As [`next`](Self::next), except `Consume(Closed)`.
     pub fn next_or_end(&mut self, patience: impl Into<Patience>) -> TransportResult<Option<MessageCopy<'_>>> {
         or_end(self.next(patience), TransportError::is_closed)
     }
 
-    /// The next message as `(kind, bytes)`, to be kept.
+    /// The next message as `(kind, bytes)`, in memory of its own.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -98,7 +97,7 @@ impl TransportTap {
         Ok(self.next(patience)?.map(|message| (message.kind(), message.to_vec())))
     }
 
-    /// Messages that were skipped because they could not be read. Only grows.
+    /// The number of messages that were skipped because they could not be read. It only grows.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -106,8 +105,8 @@ impl TransportTap {
     disruptor_mp::tap_end_methods!();
 }
 
-/// A copy of a message, by `Deref`, and what came with it, in the memory of the tap that has made it: the next copy
-/// takes its place. Its bytes begin at a multiple of 16.
+/// A copy of a message, by `Deref`, and its properties. It is in the tap's memory, which the next copy uses again. Its
+/// bytes begin at a multiple of 16.
 ///
 /// ```
 /// # use myelon::prelude::*;

@@ -2,5 +2,5 @@
 
 use disruptor_mp::WaitStrategy;
 
-/// [`WaitStrategy`] under the name that the contract has for it.
+/// Another name of [`WaitStrategy`], from earlier versions.
 pub type MyelonWaitStrategy = WaitStrategy;

@@ -16,7 +16,7 @@ use disruptor_mp::{
 use std::fmt;
 use std::mem::ManuallyDrop;
 
-/// Receives every message of a ring from its start on, in order, as values of type `T`; the sender waits for it.
+/// Receives every message of a ring from its own start on, in order, as values of type `T`; the sender waits for it.
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes
 /// again. A consumer whose id the program chose keeps its place however it is dropped, until it [leaves](Self::leave)
@@ -24,9 +24,9 @@ use std::mem::ManuallyDrop;
 ///
 /// | to | use | the message is |
 /// |---|---|---|
-/// | read it where it lies | [`next`](Self::next), then [`TypedMessage::get`] | checked, not copied |
-/// | have it as a value | [`next`](Self::next), then [`TypedMessage::decode`] | decoded from where it lies |
-/// | have it although the sender is not trusted | [`receive_owned`](Self::receive_owned) | copied, then decoded |
+/// | read it in place | [`next`](Self::next), then [`TypedMessage::get`] | checked, not copied |
+/// | have it as a value | [`next`](Self::next), then [`TypedMessage::decode`] | decoded in place |
+/// | have it from a sender that is not trusted | [`receive_owned`](Self::receive_owned) | copied, then decoded |
 /// | read it unchecked | [`next`](Self::next), then [`trusted::access`](crate::codec::trusted::access) | neither |
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
@@ -60,21 +60,21 @@ use std::mem::ManuallyDrop;
 pub struct TypedConsumer<T: Codec, F: Format = Records> {
     raw: TransportConsumer<F>,
     reading: Reading<T>,
-    /// How it was asked for, and is again when the ring is replaced.
+    /// The builder that made it; it is used again when the ring is replaced.
     builder: TransportBuilder<F>,
     on_undecodable: OnUndecodable,
-    /// Where a message lies that is decoded out of the sender's reach.
+    /// The copy of a message that is decoded where the sender cannot change it.
     copy: Vec<u8>,
 }
 
 /// `TypedConsumer` on a mapped file; the place is an argument, not another type.
 pub type MmapTypedConsumer<T, F = Records> = TypedConsumer<T, F>;
 
-/// What [`TypedConsumer::receive_owned`] does about a message that is none. It is acknowledged and counted in either
-/// case: it would be no better the next time, and the stream has to go on.
+/// What [`TypedConsumer::receive_owned`] does with a message that cannot be decoded. It is acknowledged and counted in
+/// either case: it would fail again the next time, and the stream has to go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUndecodable {
-    /// Says so, once, with an error.
+    /// Returns an error, once.
     #[default]
     Report,
     /// Goes on to the next message.
@@ -82,7 +82,7 @@ pub enum OnUndecodable {
 }
 
 impl<T: Codec> TypedConsumer<T, Records> {
-    /// Joins the ring of records at `place`, whatever its size, as consumer `id`, to which a process can come back
+    /// Joins the ring of records at `place`, whatever its size, as consumer `id`. A process can come back under that id
     /// after its death.
     ///
     /// # Errors
@@ -97,10 +97,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// has.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream is one of another type, which is
-    /// none of the older versions that `T` takes either. Of types with [`#[message]`](crate::codec::message) it names
-    /// the first field or variant that differs from `T` itself, otherwise both tags. The stream's producer sees who was
-    /// refused in [`refusal`](super::TypedProducer::refusal).
+    /// As [`TransportBuilder::build_consumer`]; `IncompatibleContent` if the stream has another type, which is also
+    /// none of the older versions that `T` takes. For types with [`#[message]`](crate::codec::message) it names the
+    /// first field or variant that differs from `T` itself, otherwise both tags. The stream's producer sees the refused
+    /// consumer in [`refusal`](super::TypedProducer::refusal).
     pub fn attach(place: impl Into<Place>, depth: usize, wait: impl Into<WaitStrategy>) -> TransportResult<Self> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait))
     }
@@ -130,25 +130,26 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// Whether the messages of the stream are of one of the [older versions](Codec::older_versions) of `T`. They are
-    /// decoded into `T`, and cannot be read in place. Decided when it was attached, and anew whenever it goes on in
+    /// decoded into `T`, and cannot be read in place. Decided when it attaches, and again whenever it continues in
     /// another ring.
     pub fn is_of_older_version(&self) -> bool {
         self.reading.older.is_some()
     }
 
-    /// What [`receive_owned`](Self::receive_owned) does from now on about a message that is none.
+    /// Sets what [`receive_owned`](Self::receive_owned) does from now on with a message that cannot be decoded.
     pub fn set_on_undecodable(&mut self, on_undecodable: OnUndecodable) {
         self.on_undecodable = on_undecodable;
     }
 
-    /// The next message, whose bytes were not looked at yet; waits for it as `patience` says. `None` only for
+    /// The next message, whose bytes are not checked yet; waits for it as `patience` says. `None` only for
     /// [`Patience::Now`], if there is none yet. Dropping it acknowledges it.
     ///
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped. `Transport` with
     /// `Build(IncompatibleContent)`: the ring was read to its end, and a writer of a type or version that this reader
-    /// does not take has replaced it. The first difference is named, and [told](super::TypedProducer::refusal) to the
-    /// writer. End this process and start one that takes the new version: its place, under its id, is kept.
+    /// does not take has replaced it. The error names the first difference, and the writer [is
+    /// told](super::TypedProducer::refusal) too. End this process and start one that takes the new version: its place,
+    /// under its id, is kept.
     #[inline(always)]
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<TypedMessage<'_, T, F>>, TypedReceiveError> {
         let Self { raw, reading, builder, .. } = self;
@@ -157,8 +158,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// [`next`](Self::next) as its bytes, which may be a message of an [older version](Self::is_of_older_version) of
-    /// `T`, or none. Until the next call the consumer says of which; a message of [`next`](Self::next) or
-    /// [`next_held`](Self::next_held) [says so itself](TypedMessage::tag).
+    /// `T`, or an invalid one. The consumer tells the version until the next call; a message of [`next`](Self::next) or
+    /// [`next_held`](Self::next_held) [tells it itself](TypedMessage::tag).
     ///
     /// # Errors
     /// As [`TransportConsumer::next`].
@@ -167,8 +168,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         raw.next_or(patience.into(), |end, reason| go_on(builder, reading, end, reason))
     }
 
-    /// Steps over the next message without using it: for one that has killed its consumer before. `false` if there is
-    /// none now.
+    /// Skips the next message without reading it: for a message that has killed its consumer before. `false` if there
+    /// is none now.
     ///
     /// # Errors
     /// As [`next_raw`](Self::next_raw): a message that cannot be read was skipped as well.
@@ -176,7 +177,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(self.next_raw(Patience::Now)?.is_some())
     }
 
-    /// Goes on in the ring that has replaced this one, if `reason` says so and there is one.
+    /// Continues in the ring that has replaced this one, if `reason` says so and there is one.
     pub(crate) fn go_on(&mut self, reason: ConsumeError) -> TransportResult<()> {
         let Self { raw, reading, builder, .. } = self;
         if let Some(next) = go_on(builder, reading, raw, Some(reason))? {
@@ -185,9 +186,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(())
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
-    /// everything was received. That there is nothing yet is an error that
-    /// [`is_timed_out`](TypedReceiveError::is_timed_out).
+    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and
+    /// everything was received. If there is nothing yet, the error [`is_timed_out`](TypedReceiveError::is_timed_out).
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// # use myelon::prelude::*;
@@ -209,7 +209,7 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     /// ```
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for the end in good order.
+    /// As [`next`](Self::next), except that a closed stream is no error.
     #[inline(always)]
     pub fn next_or_end(
         &mut self,
@@ -218,10 +218,10 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.next(patience), TypedReceiveError::is_closed)
     }
 
-    /// The next message, to be read and released in whatever thread or task while newer ones are received; `None` only
-    /// for [`Patience::Now`]. One that was given back comes before newer ones. Messages of a ring that was replaced can
-    /// be held while this consumer goes on in the next one. Those of them that are given back then come again to the
-    /// consumer that attaches next under this id, before anything else.
+    /// The next message, which any thread or task can read and release while newer ones are received; `None` only for
+    /// [`Patience::Now`]. A message that was given back comes before newer ones. Messages of a ring that was replaced
+    /// can be held while this consumer continues in the next one. If one of them is given back then, it comes to the
+    /// next consumer that attaches under this id, before anything else.
     ///
     /// # Errors
     /// As [`TransportConsumer::next_held`].
@@ -230,7 +230,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Ok(self.next(patience)?.map(TypedMessage::hold))
     }
 
-    /// The messages of the stream, each its own, until the sender has closed it: see [`TransportConsumer::messages`].
+    /// The messages of the stream, each as a value of its own, until the sender closes it: see
+    /// [`TransportConsumer::messages`].
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// # use myelon::prelude::*;
@@ -261,12 +262,12 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
 
     /// The next message and its kind, decoded from a copy and acknowledged; `None` only for [`Patience::Now`].
     ///
-    /// It is decoded out of the sender's reach: nothing that a sender does to the bytes meanwhile can get past the
-    /// checks. Acknowledged means that it does not come again, should this process die before it has used it; with
-    /// [`next`](Self::next) it would.
+    /// It is decoded from a copy that the sender cannot change, so a sender cannot get around the checks. It is
+    /// acknowledged, so it does not come again if this process dies before it has used it; with [`next`](Self::next) it
+    /// would.
     ///
     /// # Errors
-    /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: it was skipped, go on. `Transport` as for
+    /// `Undecodable`, unless [`OnUndecodable::Skip`] was chosen: the message was skipped, go on. `Transport` as for
     /// [`next`](Self::next).
     pub fn receive_owned(&mut self, patience: impl Into<Patience>) -> Result<Option<(T, u8)>, TypedReceiveError> {
         self.receive_within(patience.into())
@@ -297,11 +298,11 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         }
     }
 
-    /// [`receive_owned`](Self::receive_owned) for loops that end where the stream does, as
+    /// [`receive_owned`](Self::receive_owned) for loops that end when the stream ends, like
     /// [`next_or_end`](Self::next_or_end).
     ///
     /// # Errors
-    /// As [`receive_owned`](Self::receive_owned), but for the end in good order.
+    /// As [`receive_owned`](Self::receive_owned), except that a closed stream is no error.
     pub fn receive_owned_or_end(
         &mut self,
         patience: impl Into<Patience>,
@@ -309,13 +310,13 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         or_end(self.receive_owned(patience), TypedReceiveError::is_closed)
     }
 
-    /// Hands every message that is there to `handler`, and returns how many those were. They are acknowledged as it
-    /// goes, as [`TransportConsumer::process_available`] does it. If `handler` panics, the messages before that one are
-    /// acknowledged, and it is not: it comes again.
+    /// Hands every available message to `handler`, and returns their number. They are acknowledged on the way, as in
+    /// [`TransportConsumer::process_available`]. If `handler` panics, the messages before that one are acknowledged.
+    /// That one is not, and comes again.
     ///
     /// # Errors
-    /// `Transport`: there is nothing and the ring says that nothing will come, or a message could not be put together
-    /// and was skipped; those before it were handed over.
+    /// `Transport`: there is no message and none will come; or a message could not be put together and was skipped, and
+    /// those before it were handed over.
     #[inline]
     pub fn process_available(
         &mut self,
@@ -326,14 +327,14 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
             let handled = raw.process(reading, |message, reading| {
                 handler(&ManuallyDrop::new(TypedMessage::new(ManuallyDrop::into_inner(message), reading)))
             })?;
-            // Where there is nothing, this is the way into the next ring, and to hear of the stream's end.
+            // If there was no message, this call moves to the next ring, and reports the stream's end.
             if handled > 0 || !self.has_next()? {
                 return Ok(handled);
             }
         }
     }
 
-    /// Whether there is a message now, in whatever ring.
+    /// Whether there is a message now, in this ring or the next one.
     #[cold]
     #[inline(never)]
     fn has_next(&mut self) -> Result<bool, TypedReceiveError> {
@@ -345,13 +346,13 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         self.raw.leave();
     }
 
-    /// Messages whose bytes were none of this type. Only grows.
+    /// The number of messages that could not be decoded as this type. It only grows.
     pub fn undecodable(&self) -> u64 {
         self.reading.collect();
         self.reading.tally.undecodable()
     }
 
-    /// The transport under the stream, for what it can be asked.
+    /// The transport under the stream, read-only.
     pub fn raw(&self) -> &TransportConsumer<F> {
         &self.raw
     }
@@ -367,7 +368,7 @@ where
     builder.with_content_tag(T::type_tag()).with_older_content_tags(older_tags::<T>())
 }
 
-/// A consumer of the ring that `builder` leads to, and the older version that it has, if it has one.
+/// A consumer of the ring of `builder`, and the older version of that ring, if it has one.
 fn attach<T: Codec, F: Format>(
     builder: &TransportBuilder<F>,
 ) -> TransportResult<(TransportConsumer<F>, Option<OlderVersion<T>>)> {
@@ -376,9 +377,9 @@ fn attach<T: Codec, F: Format>(
     Ok((raw, older))
 }
 
-/// The consumer with which a stream goes on where the ring of `end` has nothing more: that of the ring that has
-/// replaced it. `reason` says why there is nothing; `None`: it was not waited for. Answers `None` where there is
-/// nothing for now, and with the reason where nothing will come.
+/// The consumer with which a stream continues when the ring of `end` has nothing more: that of the ring that has
+/// replaced it. `reason` says why there is nothing; `None` if the call did not wait. Returns `None` if there is nothing
+/// for now, and the reason if nothing will come.
 #[cold]
 #[inline(never)]
 fn go_on<T: Codec, F: Format>(
@@ -395,7 +396,7 @@ fn go_on<T: Codec, F: Format>(
             Err(reason) => reason,
         },
     };
-    // A producer that replaces the ring may be killed before it has said so in it.
+    // A producer that replaces the ring may be killed before it has marked the old ring as replaced.
     if !matches!(reason, ConsumeError::Replaced | ConsumeError::ProducerDied { .. }) {
         return Err(reason.into());
     }
@@ -412,7 +413,7 @@ fn go_on<T: Codec, F: Format>(
     }
     reading.count_in(&next);
     reading.older = older;
-    // Only now that it has its place in the other ring.
+    // Only now, because it has its place in the other ring.
     end.go_over();
     Ok(Some(next))
 }
@@ -453,7 +454,7 @@ impl<T: Codec, F: Format> HasConsumer for TypedConsumer<T, F> {
             match self.go_on(end) {
                 Ok(()) => {}
                 Err(TransportError::Consume(end)) => return Err(end),
-                // The next call says why it cannot be read.
+                // The next call reports why it cannot be read.
                 Err(_) if self.raw.is_replaced() => return Ok(()),
                 Err(_) => return Err(ConsumeError::Replaced),
             }

@@ -7,7 +7,7 @@ use crate::codec::CodecError;
 use crate::transport::{TransportError, asked_of_a_batch_error};
 use disruptor_mp::{ConsumeError, RequiredConsumerError, Sequence};
 
-/// Why a message was not sent. Nothing was: the next one can be tried.
+/// Why a message was not sent. Nothing was sent: the next message can be tried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedPublishError {
@@ -35,7 +35,7 @@ impl From<TransportError> for TypedPublishError {
 asked_of_a_batch_error!(TypedPublishError);
 
 impl TypedPublishError {
-    /// Whether nothing can be sent into the ring any more.
+    /// Whether the ring has ended, so that nothing more can be sent.
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Codec(_) => false,
@@ -44,7 +44,7 @@ impl TypedPublishError {
         }
     }
 
-    /// Whether the patience was at its end.
+    /// Whether the patience was over.
     pub fn is_timed_out(&self) -> bool {
         match self {
             Self::Codec(_) => false,
@@ -53,12 +53,12 @@ impl TypedPublishError {
         }
     }
 
-    /// Whether there was no room, and the call was not to wait.
+    /// Whether there was no room, and the call does not wait.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_full())
     }
 
-    /// Whether the receiver that was waited for has gone without a word.
+    /// Whether the receiver that the call waited for is gone without having left.
     pub fn is_peer_gone(&self) -> bool {
         match self {
             Self::Codec(_) => false,
@@ -72,7 +72,7 @@ impl TypedPublishError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedReceiveError {
-    /// A message was there and its bytes are none of this type. It was acknowledged and counted: receive the next one.
+    /// The bytes of a message are not of this type. It was acknowledged and counted: receive the next one.
     #[error("message {sequence} of kind {kind} was skipped: {source}")]
     Undecodable {
         /// Its sequence.
@@ -99,22 +99,22 @@ impl TypedReceiveError {
         matches!(self, Self::Transport(error) if error.is_closed())
     }
 
-    /// Whether the patience was at its end: see [`ConsumeError::is_timed_out`].
+    /// Whether the patience was over: see [`ConsumeError::is_timed_out`].
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_timed_out())
     }
 
-    /// Whether the sender has gone without closing the stream.
+    /// Whether the sender is gone without having closed the stream.
     pub fn is_peer_gone(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_peer_gone())
     }
 
-    /// Whether the oldest message that is held has to be released first: see [`ConsumeError::is_held_limit`].
+    /// Whether the oldest held message must be released first: see [`ConsumeError::is_held_limit`].
     pub fn is_held_limit(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_held_limit())
     }
 
-    /// Whether nothing will come any more from the sender that there was: see [`ConsumeError::is_end`].
+    /// Whether nothing more will come from this sender: see [`ConsumeError::is_end`].
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_end())
     }

@@ -8,9 +8,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-/// A message of type `T` for as long as it is wanted, in whatever thread or task: its bytes and what came with them by
-/// `Deref`, and their meaning by [`get`](Self::get) and [`decode`](Self::decode). [`release`](Self::release)
-/// acknowledges it, dropping it gives it back: see [`HeldMessage`].
+/// A message of type `T` that can be kept, in any thread or task: its bytes and properties by `Deref`, and its value by
+/// [`get`](Self::get) and [`decode`](Self::decode). [`release`](Self::release) acknowledges it, dropping it gives it
+/// back: see [`HeldMessage`].
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// use myelon::codec::CodecResult;
@@ -50,7 +50,7 @@ pub struct HeldTyped<T: Codec, F: Format = Records> {
     message: HeldMessage<F>,
     older: Option<OlderVersion<T>>,
     elsewhere: Arc<Elsewhere>,
-    /// Looked at several times, in several threads, it still counts once.
+    /// A message that is read several times, in several threads, counts once.
     is_counted: OnceLock<()>,
 }
 
@@ -64,14 +64,14 @@ impl<T: Codec, F: Format> HeldTyped<T, F> {
     /// The message as a value: see [`TypedMessage::decode`](super::TypedMessage::decode).
     ///
     /// # Errors
-    /// When the bytes are no `T`. Release the message: it will be no better the next time.
+    /// When the bytes are no `T`. Release the message: it would fail again the next time.
     pub fn decode(&self) -> CodecResult<T> {
         let answer = decode_as(self.older.as_ref(), &self.message);
         self.count(answer.is_ok());
         answer
     }
 
-    /// The message where it lies, after it was checked: see [`TypedMessage::get`](super::TypedMessage::get).
+    /// The message in place, after a check: see [`TypedMessage::get`](super::TypedMessage::get).
     ///
     /// # Errors
     /// The same as that call.

@@ -14,8 +14,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A message of type `T`: its bytes and what came with them by `Deref`, and their meaning by [`get`](Self::get) and
-/// [`decode`](Self::decode). Dropping it acknowledges it; while a panic unwinds it is not acknowledged, and comes
+/// A message of type `T`: its bytes and properties by `Deref`, and its value by [`get`](Self::get) and
+/// [`decode`](Self::decode). Dropping it acknowledges it. While a panic unwinds it is not acknowledged, and comes
 /// again.
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
@@ -46,7 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct TypedMessage<'a, T: Codec, F: Format = Records> {
     message: Message<'a, F>,
     reading: &'a Reading<T>,
-    /// Looked at several times, it still counts once.
+    /// A message that is read several times counts once.
     is_counted: Cell<bool>,
     content: PhantomData<fn() -> T>,
 }
@@ -59,8 +59,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
 
     /// The message as a value.
     ///
-    /// It is decoded from where the sender wrote it. The sender is trusted to leave it alone until it is acknowledged;
-    /// for one that is not trusted there is [`receive_owned`](super::TypedConsumer::receive_owned).
+    /// It is decoded in place. The sender is trusted not to change it until it is acknowledged; for a sender that is
+    /// not trusted use [`receive_owned`](super::TypedConsumer::receive_owned).
     ///
     /// # Errors
     /// When the bytes are no `T`. Drop the message to go on.
@@ -71,8 +71,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
         answer
     }
 
-    /// The message where it lies, after it was checked. Of a type whose codec makes values there is only
-    /// [`decode`](Self::decode); there `get` is that of the bytes, which asks for an index.
+    /// The message in place, after a check. A type whose codec makes values has only [`decode`](Self::decode); for such
+    /// a type `get` is the method of the bytes, which takes an index.
     ///
     /// A codec that needs aligned bytes does not compile with a format whose payloads are not aligned: take
     /// [`Records`] or [`AlignedFixedFrame`](crate::transport::AlignedFixedFrame).
@@ -106,8 +106,8 @@ impl<'a, T: Codec, F: Format> TypedMessage<'a, T, F> {
 
     says_its_version!(T, |it| it.reading.older.as_ref());
 
-    /// Takes the message out of the consumer's hands: it is then read and released in whatever thread or task, while
-    /// newer ones are received.
+    /// Makes the message independent of the consumer: any thread or task can read and release it, while newer ones are
+    /// received.
     pub fn hold(self) -> HeldTyped<T, F> {
         HeldTyped::new(self.message.hold(), self.reading, self.is_counted.get())
     }
@@ -144,17 +144,17 @@ impl<T: Codec, F: Format> fmt::Debug for TypedMessage<'_, T, F> {
     }
 }
 
-/// How the messages of a stream become values, and how many did.
+/// Decodes the messages of a stream, and counts them.
 pub(crate) struct Reading<T> {
     pub(crate) tally: Tally,
     /// The version of the stream's messages; `None`: that of `T` itself.
     pub(crate) older: Option<OlderVersion<T>>,
-    /// How many of those that are held could be read, and how many not, and are not in the tally yet.
+    /// Counts of held messages that are not in the tally yet: how many could be read, and how many could not.
     pub(crate) elsewhere: Arc<Elsewhere>,
 }
 
-/// What other threads count: how many messages could be read, and how many not. A counter has one writer, which is the
-/// consumer.
+/// The counts of other threads: how many messages could be read, and how many could not. They are kept here because a
+/// counter has one writer, the consumer.
 #[derive(Default)]
 pub(crate) struct Elsewhere(Mutex<(u64, u64)>);
 
@@ -170,17 +170,17 @@ impl Elsewhere {
 }
 
 impl<T> Reading<T> {
-    /// The messages that `consumer` receives, which are of that version.
+    /// For the messages of `consumer`, which have that version.
     pub(crate) fn new(consumer: &impl HasConsumer, older: Option<OlderVersion<T>>) -> Self {
         Self { tally: Tally::new(consumer, 0), older, elsewhere: Arc::default() }
     }
 
-    /// Counts where `consumer` does now.
+    /// Moves to the counters that `consumer` has now.
     pub(crate) fn count_in(&mut self, consumer: &impl HasConsumer) {
         self.tally = Tally::new(consumer, self.tally.undecodable());
     }
 
-    /// Counts what was read in other threads.
+    /// Adds what was read in other threads to the counters.
     pub(crate) fn collect(&self) {
         let (readable, others) = self.elsewhere.take();
         self.tally.add(readable, others);
@@ -188,21 +188,21 @@ impl<T> Reading<T> {
 }
 
 impl<T: Codec> Reading<T> {
-    // On its own, a decoder is compiled the same wherever it is called: inlined into its caller, its loops took up to
-    // twice as long.
+    // Not inlined, so that a decoder is compiled the same for every caller: inlined, its loops took up to twice as
+    // long.
     #[inline(never)]
     pub(crate) fn decode(&self, bytes: &[u8]) -> CodecResult<T> {
         decode_as(self.older.as_ref(), bytes)
     }
 
-    /// The same, and counts it.
+    /// Decodes a message, and counts it.
     pub(crate) fn read(&self, bytes: &[u8]) -> CodecResult<T> {
         let answer = self.decode(bytes);
         self.tally.count(answer.is_ok());
         answer
     }
 
-    /// Makes values in other threads. What it has made is counted when the consumer [collects](Self::collect).
+    /// A function that decodes messages in other threads. They are counted when the consumer [collects](Self::collect).
     pub(crate) fn decoder(&self) -> impl Fn(&[u8]) -> CodecResult<T> + Clone + Send + 'static + use<T>
     where
         T: 'static,
@@ -215,7 +215,7 @@ impl<T: Codec> Reading<T> {
         }
     }
 
-    /// Whether messages of that version can be read where they lie, in a format in which they can be.
+    /// Whether messages of that version can be read in place. The format must allow it.
     #[inline(always)]
     pub(crate) fn readable_in_place<F: Format>(older: Option<&OlderVersion<T>>) -> CodecResult<()>
     where
@@ -234,16 +234,16 @@ impl<T: Codec> Reading<T> {
     }
 }
 
-/// How many messages of a consumer could be read, and how many not.
+/// Counts the messages of a consumer that could be read, and those that could not.
 pub(crate) struct Tally {
     decoded: CounterHandle,
     undecodable: CounterHandle,
-    /// Shared, so that a message that is lent can go to another thread, with the task that has it.
+    /// A mutex, so that a borrowed message can move to another thread with its task.
     undecodable_here: Mutex<u64>,
 }
 
 impl Tally {
-    /// That of `consumer`, wherever it counts now; `before` is what has been undecodable so far.
+    /// The tally of `consumer` in the place where it counts now; `before` is the number of undecodable messages so far.
     pub(crate) fn new(consumer: &impl HasConsumer, before: u64) -> Self {
         Self {
             decoded: consumer.counter(ids::CODEC_DECODE_TOTAL),

@@ -15,15 +15,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Instant;
 
-/// Sends messages of type `T` to every consumer of a ring, encoded where they are received from.
+/// Sends messages of type `T` to every consumer of a ring, encoded in the ring.
 ///
 /// Dropping it closes the stream: consumers read what is there, and then it ends. The ring's name is gone at once, so a
-/// consumer that is away, or goes before it has read to the end, does not come back to what it has not read. A producer
-/// that is to have a successor [hands over](Self::hand_over).
+/// consumer that is away, or ends before it has read everything, cannot come back for the rest. A producer that is to
+/// have a successor must [hand over](Self::hand_over).
 ///
-/// A stream that was begun in an [older version](crate::codec::message) of its type is closed in the same way, but its
-/// rings stay for each consumer that is away and has not read the older ring to its end: it comes back to all of it.
-/// For one that never will, [evict](Self::evict_consumer) it before, or remove what is left by [`gc`](crate::gc).
+/// A stream that began in an [older version](crate::codec::message) of its type is closed in the same way. But its
+/// rings stay for each absent consumer that has not read the older ring to its end: it can come back and read
+/// everything. If a consumer will never come back, [evict](Self::evict_consumer) it before, or remove the rings by
+/// [`gc`](crate::gc).
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
@@ -106,13 +107,13 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
 
     /// Sends `message`: waits for room as `patience` says. Returns the message's sequence.
     ///
-    /// It is encoded into the ring itself if what is free there now, in one frame or record, holds the longest of the
-    /// last messages, 32 to 63 of them; otherwise into a buffer that is kept, and copied. So nearly each message is
-    /// encoded once. It waits for its own room and no more, and is encoded at most twice, however long it waits.
+    /// It is encoded into the ring itself if the free space there now, in one frame or record, holds the longest of the
+    /// last 32 to 63 messages; otherwise into a buffer, and copied. So nearly every message is encoded once. It waits
+    /// for its own room and no more, and is encoded at most twice, however long it waits.
     ///
     /// # Errors
     /// `Codec` if it cannot be encoded; `Transport` and `RequiredConsumer` say why there was no room. Nothing was sent.
-    /// One that can never fit is `TooLarge` at once, whatever the ring holds. Source: RFC 0008, "Streams".
+    /// A message that can never fit is `TooLarge` at once, whatever the ring holds. Source: RFC 0008, "Streams".
     #[inline(always)]
     pub fn send(
         &mut self,
@@ -146,7 +147,8 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// [`send`](Self::send)`(message, kind, Patience::Until(deadline))`.
     ///
     /// # Errors
-    /// As [`send`](Self::send), with the report of who held the ring back when the time is over. Nothing was sent.
+    /// As [`send`](Self::send); when the time is over, with a report that names the consumer that held the ring back.
+    /// Nothing was sent.
     pub fn publish_deadline(
         &mut self,
         message: &T,
@@ -187,7 +189,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// ```
     ///
     /// # Errors
-    /// What [`send`](Self::send) answers to the first message that was not sent, and how many were before it.
+    /// The error of [`send`](Self::send) for the first message that was not sent, and the number of messages before it.
     pub fn send_batch<'m>(
         &mut self,
         messages: impl IntoIterator<Item = &'m T>,
@@ -206,7 +208,8 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         Ok(self.encoder.send_kept(&mut self.raw, kind, patience)?)
     }
 
-    /// Sends `bytes`, which are taken for a message of type `T`: for what was encoded before, or elsewhere.
+    /// Sends `bytes`, which are taken for a message of type `T`: for a message that was encoded before, or in another
+    /// place.
     ///
     /// # Errors
     /// As [`TransportProducer::send`]. Nothing was sent.
@@ -217,7 +220,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     /// Sends what `encode` writes, which is taken for a message of type `T`: see [`TransportProducer::send_with`].
     ///
     /// # Errors
-    /// As there. Nothing was sent.
+    /// The same as that call. Nothing was sent.
     pub fn send_raw_with(
         &mut self,
         kind: u8,
@@ -238,18 +241,20 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         self.raw.set_in_reply_to(sequence);
     }
 
-    /// The transport under the stream, for what it can be asked: the longest message that it sends, whom it waits for.
+    /// The transport under the stream, read-only: for example the longest message that it sends, and the consumers that
+    /// it waits for.
     pub fn raw(&self) -> &TransportProducer<F> {
         &self.raw
     }
 
-    /// Goes without closing the ring, for a producer that takes its place: one of the same type takes the ring over if
-    /// a consumer lives in it; one of another version of the type replaces it, and consumers with ids of their own miss
-    /// nothing ([`message`](crate::codec::message), "Older versions"). Until then consumers get what is there and then
-    /// `ProducerDied`, as after a kill. Dropping a producer closes its stream instead, which ends for all of them.
+    /// Ends this producer without closing the ring, for a producer that takes its place. A successor of the same type
+    /// takes the ring over if a consumer lives in it. A successor of another version of the type replaces the ring, and
+    /// consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older versions"). Until then
+    /// consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream
+    /// instead, which ends it for all consumers.
     ///
-    /// Also for a producer that an error ends: what consumers that are away have not read is lost when it is dropped,
-    /// and kept when it hands over.
+    /// Call it also when an error ends the producer: messages that absent consumers have not read are lost when it is
+    /// dropped, and kept when it hands over.
     pub fn hand_over(mut self) {
         self.leave_to_successor();
     }
@@ -257,7 +262,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
     disruptor_mp::producer_end_methods!(end [pub]);
 }
 
-/// What encodes `message`, once and perhaps again. Only an attempt that nothing follows has to say how long the message
+/// The function that encodes `message`, once and perhaps again. Only the last attempt has to say how long the message
 /// is.
 #[inline(always)]
 fn attempts<T: Codec>(message: &T, scratch: &mut T::Scratch) -> impl FnMut(&mut [u8]) -> Result<usize, EncodeShort> {
@@ -268,24 +273,24 @@ fn attempts<T: Codec>(message: &T, scratch: &mut T::Scratch) -> impl FnMut(&mut 
     }
 }
 
-/// How messages of a type become bytes in a ring, and how many did.
+/// Encodes messages of a type into a ring, and counts them.
 pub(crate) struct Encoder<T: Codec> {
     scratch: T::Scratch,
     encoded: CounterHandle,
 }
 
 impl<T: Codec> Encoder<T> {
-    /// One that counts where `producer` does.
+    /// An encoder with the counters of `producer`.
     pub(crate) fn new(producer: &impl HasProducer) -> Self {
         Self { scratch: T::Scratch::default(), encoded: producer.counter(ids::CODEC_ENCODE_TOTAL) }
     }
 
-    /// Counts where `producer` does now.
+    /// Moves to the counters that `producer` has now.
     pub(crate) fn count_in(&mut self, producer: &impl HasProducer) {
         self.encoded = producer.counter(ids::CODEC_ENCODE_TOTAL);
     }
 
-    /// Encodes `message` in the ring, and again where the room turns out too small.
+    /// Encodes `message` in the ring, and again if the room is too small.
     #[inline(always)]
     pub(crate) fn send<F: Format>(
         &mut self,

@@ -11,8 +11,8 @@ use disruptor_mp::{Patience, Place, or_end};
 use std::fmt;
 use std::ops::Deref;
 
-/// A reader of a typed stream that no sender waits for: see [`TransportTap`], of which it has the promises and the
-/// limits. It is refused by a stream of another type, as a consumer is.
+/// A reader of a typed stream for which no sender waits: see [`TransportTap`], which has the same promises and limits.
+/// A stream of another type refuses it, as it refuses a consumer.
 #[cfg_attr(feature = "bincode", doc = "```")]
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::Patience;
@@ -49,8 +49,8 @@ impl<T: Codec> TypedTap<T> {
     /// Attaches to the stream at `place`, over a ring of records of whatever size.
     ///
     /// # Errors
-    /// As [`TransportBuilder::build_tap`]; `IncompatibleContent` if the stream is one of another type, as
-    /// [`TypedConsumer::attach`](super::TypedConsumer::attach) says it. The stream's producer is not told.
+    /// As [`TransportBuilder::build_tap`]; `IncompatibleContent` if the stream has another type, as for
+    /// [`TypedConsumer::attach`](super::TypedConsumer::attach). The stream's producer is not told.
     pub fn attach(place: impl Into<Place>) -> TransportResult<Self> {
         Self::build(TransportBuilder::at(place))
     }
@@ -72,24 +72,22 @@ impl<T: Codec> TypedTap<T> {
         self.older.is_some()
     }
 
-    /// A copy of the next message that is still in the ring, whose bytes were not looked at yet, in memory that is used
-    /// again by the next call; waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none
-    /// yet.
+    /// A copy of the next message that is still in the ring, in memory that the next call uses again. Its bytes are not
+    /// checked yet. Waits for it as `patience` says. `None` only for [`Patience::Now`], if there is none yet.
     ///
     /// # Errors
-    /// `Transport`, as [`TransportTap::next`] has it.
+    /// `Transport`, as for [`TransportTap::next`].
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<TypedCopy<'_, T>>, TypedReceiveError> {
         let Self { end, older } = self;
         let message = end.next(patience)?;
         Ok(message.map(|message| TypedCopy { message, older: older.as_ref() }))
     }
 
-    /// [`next`](Self::next) for loops that end where the stream does: `None` says that the sender has closed it and
-    /// what was there was copied. That there is nothing yet is an error that
-    /// [`is_timed_out`](TypedReceiveError::is_timed_out).
+    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and what
+    /// was there was copied. If there is nothing yet, the error [`is_timed_out`](TypedReceiveError::is_timed_out).
     ///
     /// # Errors
-    /// As [`next`](Self::next), but for the end in good order.
+    /// As [`next`](Self::next), except that a closed stream is no error.
     pub fn next_or_end(
         &mut self,
         patience: impl Into<Patience>,
@@ -110,7 +108,7 @@ impl<T: Codec> TypedTap<T> {
         }
     }
 
-    /// Messages that were skipped because they could not be read at all. Only grows.
+    /// The number of messages that were skipped because they could not be read at all. It only grows.
     pub fn skipped(&self) -> u64 {
         self.end.skipped()
     }
@@ -118,8 +116,8 @@ impl<T: Codec> TypedTap<T> {
     disruptor_mp::tap_end_methods!();
 }
 
-/// A copy of a message of type `T`: its bytes and what came with them by `Deref`, and their meaning by
-/// [`get`](Self::get) and [`decode`](Self::decode).
+/// A copy of a message of type `T`: its bytes and properties by `Deref`, and its value by [`get`](Self::get) and
+/// [`decode`](Self::decode).
 #[cfg_attr(feature = "rkyv", doc = "```")]
 #[cfg_attr(not(feature = "rkyv"), doc = "```ignore")]
 /// # use myelon::prelude::*;
@@ -157,7 +155,7 @@ impl<T: Codec> TypedCopy<'_, T> {
         decode_as(self.older, &self.message)
     }
 
-    /// A view of the message in the copy, after it was checked.
+    /// A view of the message in the copy, after a check.
     ///
     /// # Errors
     /// When the bytes are no `T`; [`OlderVersion`](crate::codec::CodecError::OlderVersion) for every message of a

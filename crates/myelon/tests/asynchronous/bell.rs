@@ -12,7 +12,7 @@ use testkit::watchdog::Watchdog;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// In a process of its own, because the other tests use the processor, too.
+/// It runs in a process of its own, because the other tests use the processor too.
 #[test]
 #[ignore = "runs as a victim"]
 fn victim_that_awaits_room_in_vain() {
@@ -27,13 +27,13 @@ fn victim_that_awaits_room_in_vain() {
         let waited = runtime.block_on(async { tokio::time::timeout(time, producer.publish(&[0; 100], 0)).await });
         waited.map(drop).expect_err("there is no room");
     };
-    // Starts what is to start.
+    // The first wait starts the threads that are needed.
     wait(Duration::from_millis(20));
     let begin = Usage::of(std::process::id()).unwrap();
     wait(Duration::from_secs(1));
     let used = Usage::of(std::process::id()).unwrap().since(begin);
-    // 20 slices of the thread that sleeps at the consumer's bell. A task that looked each millisecond would switch a
-    // thousand times.
+    // That is 20 slices of the thread that sleeps at the consumer's bell. A task that looks each millisecond would
+    // switch a thousand times.
     assert!(used.voluntary_switches < 150, "{used:?}");
     say("DONE");
 }

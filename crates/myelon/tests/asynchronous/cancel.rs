@@ -5,8 +5,8 @@ use myelon::asynchronous::{AsyncConsumer, AsyncProducer};
 use myelon::transport::{AlignedFixedFrame, Format, Records};
 use std::time::Duration;
 
-/// Receives with futures that are dropped all the time, while a thread sends through a ring that is now empty and now
-/// full.
+/// Receives with futures that are dropped all the time, while a thread sends through a ring that is sometimes empty and
+/// sometimes full.
 fn receive_with_drops<F: Format>(depth: usize) {
     const MESSAGES: u64 = 2_000;
     in_either_runtime("receiving with futures that are dropped", |runtime| {
@@ -17,8 +17,8 @@ fn receive_with_drops<F: Format>(depth: usize) {
                     let message = number.to_le_bytes().repeat(1 + number as usize % 40);
                     let sequence = producer.publish(&message, 0).unwrap();
                     if number % 50 == 0 {
-                        // Not acknowledged before it was seen, and acknowledged once it was; then the ring is empty for
-                        // a while.
+                        // A message is acknowledged once it was seen, and not before; then the ring is empty for a
+                        // while.
                         let deadline = std::time::Instant::now() + Duration::from_secs(50);
                         producer.wait_until_consumed(sequence, deadline).unwrap();
                         std::thread::sleep(Duration::from_micros(number % 500));
@@ -105,7 +105,7 @@ fn a_publish_that_is_dropped_has_sent_nothing_wherever_that_is() {
                 filled += 1;
             }
             let last = producer.get_ref().last_published_sequence();
-            // Through every turn of the runtime, and into the sleeps.
+            // Drops it in every turn of the runtime, and in the sleeps.
             for polls in 0..24 {
                 assert!(within(polls, producer.publish(b"never sent", 1)).await.is_none());
                 let limit = Duration::from_millis(u64::from(polls) % 5);

@@ -92,7 +92,7 @@ fn while_one_task_waits_its_thread_serves_others() {
     in_either_runtime("two tasks of one thread", |runtime| {
         let (mut there, mut hears) = awaited::<Records>(runtime, 4096);
         let (mut back, mut hears_back) = awaited::<Records>(runtime, 4096);
-        // Neither can go on without the other; were one of them to block the thread, both would hang.
+        // Neither can go on without the other: if one of them blocked the thread, both would hang.
         runtime.block_on(async {
             let echo = async move {
                 for number in 0..300_u64 {
@@ -134,7 +134,7 @@ fn a_ring_that_is_never_empty_lets_others_have_their_turn() {
                         tokio::task::yield_now().await;
                     }
                 };
-                // In one task of one thread; the second runs only when the first lets it.
+                // Both run in one task of one thread, so the second runs only when the first yields.
                 tokio::select! {
                     () = receive => {}
                     () = other => is_over.store(true, Ordering::Relaxed),

@@ -247,7 +247,7 @@ fn a_stream_that_is_dropped_in_the_middle_loses_nothing_that_it_has_handed_out_o
                 let second = next(&mut messages).await.unwrap().unwrap();
                 (first, second, next(&mut messages).await.unwrap().unwrap().hold())
             };
-            // What was not handed out is next, and what is given back comes before the rest.
+            // The message that was not handed out is next, and messages that are given back come before the rest.
             let fourth = consumer.next_held().await.unwrap();
             assert_eq!((first.kind(), second.kind(), third.kind(), fourth.kind()), (1, 2, 3, 4));
             std::thread::spawn(move || drop(third)).join().unwrap();
@@ -256,14 +256,14 @@ fn a_stream_that_is_dropped_in_the_middle_loses_nothing_that_it_has_handed_out_o
                 let third = next(&mut messages).await.unwrap().unwrap();
                 assert_eq!((third.kind(), third.is_redelivered()), (3, true));
                 assert_eq!(next(&mut messages).await.unwrap().unwrap().kind(), 5);
-                // Dropped while it waits.
+                // The future is dropped while it waits.
                 assert!(within(1, next(&mut messages)).await.is_none());
                 drop(third);
                 producer.publish(&[6], 6).unwrap();
             }
             let sixth = consumer.next_held().await.unwrap();
             assert_eq!((sixth.kind(), sixth.is_redelivered()), (6, false));
-            // The consumer goes as well, with four of its messages in other hands.
+            // The consumer is dropped as well, while other tasks hold four of its messages.
             drop(consumer);
             let in_use = attach().map(drop).unwrap_err().to_string();
             assert!(in_use.contains("consumer `worker` is in use"), "{in_use}");

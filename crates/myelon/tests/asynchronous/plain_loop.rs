@@ -43,7 +43,7 @@ fn when_the_sender_closes_each_plain_loop_ends_after_each_message_was_seen_once(
                     for kind in 0..100 {
                         producer.publish(&[kind; 500], kind).await.unwrap();
                     }
-                    // Closes it.
+                    // This closes the stream.
                     drop(producer);
                 };
                 tokio::join!(reader, writer).0

@@ -33,7 +33,7 @@ fn awaits_its_room<F: Format>(depth: usize, len: usize) {
             waiting.await.expect_err("there is no room");
             assert_eq!(encodings() - before, 1, "for each look, or more");
 
-            // Given up, nothing was sent; another message is not mistaken for it.
+            // The wait was given up, so nothing was sent; another message is not mistaken for it.
             drop(consumer.next(Patience::Now).unwrap().unwrap());
             let another = Counted(vec![3; len]);
             producer.publish(&another, 8).await.unwrap();

@@ -12,8 +12,8 @@ use myelon::transport::{AlignedFixedFrame, Format, Records};
 use testkit::watchdog::{PATIENCE, Watchdog};
 use tokio::runtime::{Builder, Runtime};
 
-/// Looks for room until a message is given up: more than any message may have encodings. (Fewer than before its sender
-/// sleeps, of which `room` has a test: it takes long.)
+/// Looks for room before a message is given up: more than the encodings that a message may have. (A sender sleeps only
+/// after more looks; `room` tests that, because it takes long.)
 const LOOKS: u32 = 4;
 
 fn counted(len: usize) -> Counted {

@@ -18,8 +18,8 @@ pub(crate) fn in_either_runtime(what: &str, test: impl Fn(&Runtime)) {
     }
 }
 
-/// What `future` answers within `polls` polls; dropped after them if it is not ready. So it is dropped at each of its
-/// await points, in the order in which it comes to them.
+/// The result of `future` within `polls` polls; it is dropped after them if it is not ready. So growing numbers drop it
+/// at each of its await points, in their order.
 pub(crate) async fn within<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -43,7 +43,7 @@ pub(crate) fn ends<F: Format>(depth: usize) -> (FramedTransportProducer<F>, Fram
     (producer, builder().with_consumer_id("worker").build_consumer().unwrap())
 }
 
-/// The same, to be awaited.
+/// The same ends, awaited.
 pub(crate) fn awaited<F: Format>(
     runtime: &Runtime,
     depth: usize,

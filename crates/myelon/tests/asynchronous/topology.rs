@@ -30,7 +30,7 @@ fn join(topology: &Topology, rank: usize) -> WorkerEnd {
     WorkerEnd::join(&topology.invitation(rank).unwrap()).unwrap()
 }
 
-/// Both sides of a topology, met. Meeting blocks, so it is done before the runtime.
+/// Both sides of a topology after they met. Meeting blocks, so it is done before the runtime starts.
 fn met(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
     std::thread::scope(|scope| {
         let joining: Vec<_> =
@@ -40,7 +40,7 @@ fn met(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEnd>) {
     })
 }
 
-/// Answers in capitals until the scheduler closes the topology, and says how many broadcasts it heard.
+/// Answers in capitals until the scheduler closes the topology, and returns the number of broadcasts that it received.
 async fn serve(worker: WorkerEnd) -> usize {
     let mut worker = AsyncWorker::new(worker).unwrap();
     let mut heard = 0;
@@ -91,7 +91,7 @@ fn a_broadcast_into_a_full_ring_waits_for_a_worker_of_the_same_thread() {
         let mut scheduler = AsyncScheduler::new(scheduler);
         while scheduler.try_broadcast(&[7; 1000], 0).is_ok() {}
         let last = scheduler.get_ref().last_broadcast();
-        // Dropped before it was ready, it has sent nothing, and used up no sequence.
+        // A future that is dropped before it was ready has sent nothing, and used no sequence.
         let given_up = tokio::time::timeout(Duration::from_millis(20), scheduler.broadcast(&[8; 1000], 0)).await;
         assert!(given_up.is_err());
         let worker = tokio::spawn(serve(workers.remove(0)));
@@ -204,7 +204,7 @@ fn what_is_urgent_is_heard_first_by_a_task_as_well() {
         let second = worker.next().await.unwrap().unwrap();
         assert_eq!((second.is_urgent(), &second[..]), (false, &b"a step"[..]));
         drop(second);
-        // A task that waits is woken by the urgent lane alone.
+        // An urgent message alone wakes a task that waits.
         let waiting = tokio::spawn(async move {
             let kind = worker.next().await.unwrap().unwrap().kind();
             (worker, kind)

@@ -24,7 +24,7 @@ fn stage() -> (Topology, String, String) {
     (topology.with_rendezvous_timeout(PATIENCE).with_urgent_lane(), label, name)
 }
 
-/// Both sides, met by `launch` and `join`, which block.
+/// Both sides after they met by `launch` and `join`, which block.
 fn met<S: Send, W: Send>(launch: impl FnOnce() -> S + Send, join: impl FnOnce() -> W + Send) -> (S, W) {
     std::thread::scope(|scope| {
         let joining = scope.spawn(join);

@@ -18,7 +18,7 @@ struct Step(Vec<u8>);
 
 impl serde::Serialize for Step {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Those of the test that counts.
+        // Only the messages of the test that counts.
         if self.0.first() == Some(&0xC0) {
             ENCODED.fetch_add(1, Ordering::Relaxed);
         }
@@ -38,7 +38,7 @@ struct Sum(u64);
 myelon::bincode_message!(Step);
 myelon::bincode_message!(Sum);
 
-/// The messages as programs have them that are not upgraded yet.
+/// The messages in programs that are not upgraded yet.
 mod old {
     #[myelon::message]
     #[derive(Debug, PartialEq)]
@@ -81,7 +81,7 @@ impl From<old::Done> for Done {
 
 type Ends<B, A, F> = (TypedScheduler<B, A, F>, Vec<TypedWorker<B, A, F>>);
 
-/// Both sides of a topology, met. Meeting blocks, so it is done before the runtime.
+/// Both sides of a topology after they met. Meeting blocks, so it is done before the runtime starts.
 pub(crate) fn met<B: Codec<Scratch = ()>, A: Codec<Scratch = ()>, F: Format>(topology: &Topology<F>) -> Ends<B, A, F> {
     std::thread::scope(|scope| {
         let join = |rank| TypedWorker::join_format(&topology.invitation(rank).unwrap()).unwrap();
@@ -100,7 +100,7 @@ fn sum_of(step: &Step) -> Sum {
     Sum(step.0.iter().copied().map(u64::from).sum())
 }
 
-/// Adds until the scheduler closes the topology, and says how many steps it heard.
+/// Adds until the scheduler closes the topology, and returns the number of steps that it received.
 async fn add<F: Format>(worker: TypedWorker<Step, Sum, F>) -> usize {
     let mut worker = AsyncTypedWorker::new(worker).unwrap();
     let mut heard = 0;
@@ -167,7 +167,7 @@ fn a_typed_broadcast_that_is_dropped_has_sent_nothing_and_one_that_awaits_room_i
             let answer = scheduler.gather_for(step, Whom::Rank(0), PATIENCE).await.remove(0);
             assert_eq!(answer.outcome.unwrap(), (Sum(5), 2));
             scheduler.close().await;
-            // Nothing of what was given up was heard.
+            // The worker received none of the messages that were given up.
             assert_eq!(adding.await.unwrap(), usize::try_from(step + 1).unwrap());
         });
     });
@@ -185,7 +185,7 @@ fn a_typed_wait_that_is_dropped_has_taken_nothing_at_either_end() {
                 assert!(within(polls, worker.next()).await.is_none(), "there is nothing yet");
                 let step = scheduler.broadcast(&Step(vec![round]), 1).await.unwrap();
                 assert!(within(polls, scheduler.gather_for(step, Whom::All, PATIENCE)).await.is_none());
-                // What was given back comes again, and one that a dropped future had in hand was not taken.
+                // A message that was given back comes again, and a dropped future has taken none.
                 let broadcast = worker.next().await.unwrap().unwrap();
                 assert_eq!((broadcast.message(), broadcast.step()), (&Step(vec![round]), step));
                 broadcast.release_unread();
@@ -227,7 +227,7 @@ fn a_broadcast_of_no_type_is_an_error_of_one_call_and_the_next_one_comes() {
             let worker = scope.spawn(|| TypedWorker::<Step, Sum>::join(&topology.invitation(0).unwrap()).unwrap());
             (topology.launch(Workers::started_elsewhere()).unwrap(), worker.join().unwrap())
         });
-        // A step that is longer than its message.
+        // A step whose length is beyond its bytes.
         scheduler.broadcast(&[255; 9], 1, Patience::Now).unwrap();
         scheduler.broadcast(&[0; 8], 2, Patience::Now).unwrap();
         runtime.block_on(async {
@@ -271,7 +271,8 @@ fn an_answer_of_no_type_a_death_and_a_step_that_never_fits_are_told() {
     });
 }
 
-/// Of an upgrade in the middle of a step: the old worker has answered and not acknowledged, the new one hears it again.
+/// An upgrade in the middle of a step: the old worker has answered and not acknowledged it, and the new worker receives
+/// it again.
 #[test]
 fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_the_old_one_has_sent() {
     in_either_runtime("a successor of another version", |runtime| {
@@ -303,7 +304,7 @@ fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_t
             let mut worker = AsyncTypedWorker::new(joined).unwrap();
             assert!(!scheduler.get_ref().is_of_older_version(0), "its answers are of the new one");
 
-            // The bytes of what the old one has sent say so.
+            // The old worker's answer tells its version.
             let set_aside = scheduler.try_receive(0).unwrap();
             assert_eq!((set_aside.is_of_older_version(), set_aside.in_reply_to()), (true, Some(step)));
             assert_eq!(set_aside.decode().unwrap(), Done { version: 1, total: 5 });
@@ -320,7 +321,7 @@ fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_t
                 let total = task.message().number + 1;
                 task.answer(&Done { version: 2, total }, 2).await.unwrap();
             }
-            // The one to the first step is a repetition by now.
+            // The answer to the first step is a repetition by now.
             let answer = scheduler.gather_for(next, Whom::Rank(0), PATIENCE).await.remove(0);
             assert_eq!(answer.outcome.unwrap(), (Done { version: 2, total: 7 }, 2));
             scheduler.close().await;
@@ -329,7 +330,7 @@ fn a_successor_of_another_version_hears_the_old_steps_and_is_heard_beside_what_t
     });
 }
 
-/// A process that no program starts.
+/// No program starts the awaited process.
 #[test]
 fn a_wait_for_a_rank_that_is_not_started_again_ends_with_its_patience_and_says_what_is_missing() {
     in_either_runtime("a rank that is not started again", |runtime| {
@@ -343,7 +344,7 @@ fn a_wait_for_a_rank_that_is_not_started_again_ends_with_its_patience_and_says_w
                 };
                 let text = report.to_string();
                 assert!(text.contains(&format!("rank {rank}")) && text.contains("dropped"), "{text}");
-                // It counts as not told.
+                // The death counts as not reported.
                 let died = scheduler.gather(Whom::Rank(rank), Patience::Now).await.remove(0);
                 assert!(matches!(died.outcome, Err(Outcome::Died { .. })), "{died:?}");
             }

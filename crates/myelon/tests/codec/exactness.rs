@@ -13,11 +13,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Every length that is too small is called so, with the one that suffices, and that gives the same bytes as any other.
+/// Every room that is too small is refused with the length that suffices, and that length gives the same bytes as any
+/// larger one.
 fn every_room_is_judged<T: Codec>(message: &T) {
     let expected = encoded(message);
     let mut scratch = T::Scratch::default();
-    // All of the lengths of a small message, and of a large one those around its ends.
+    // All lengths of a small message, and the lengths near both ends of a large one.
     let rooms = (0..expected.len()).filter(|room| *room < 600 || room + 100 > expected.len());
     for room in rooms {
         let mut bytes = aligned(&vec![0x55; room]);
@@ -48,7 +49,7 @@ proptest! {
 #[test]
 fn too_small_is_exact_for_a_message_that_outgrows_its_scratch() {
     every_room_is_judged(&BincodeStep(Step::typical()));
-    // Its parts are remembered until the end, in more than the arena begins with.
+    // Its parts are remembered until the end, in more memory than the arena begins with.
     let sequence = Sequence { id: 1, tokens: vec![2, 3], blocks: vec![] };
     every_room_is_judged(&RkyvStep(Step { sequences: vec![sequence; 500] }));
     every_room_is_judged(&StepT { note: Some("x".repeat(5000)), ..StepT::default() });
@@ -83,7 +84,7 @@ fn a_message_that_fails_is_not_taken_for_one_without_room() {
         if let Err(error) = failed {
             assert!(error.to_string().contains("not this one"), "the cause is lost: {error:?}");
         }
-        // Also where the room has ended before: more of it would not help.
+        // Also if the room ended before that element: more room would not help.
         assert!(matches!(encode(failing, (8 * failing).saturating_sub(1)), Err(EncodeShort::Failed(_))));
     }
 }

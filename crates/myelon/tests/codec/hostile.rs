@@ -83,7 +83,7 @@ struct Texts {
 
 myelon::bincode_message!(Texts);
 
-/// The fields of `Texts` up to the one that lies, with its lie.
+/// The fields of `Texts` up to the one with a false length.
 fn lying_about(field: usize, len: u64) -> Vec<u8> {
     let mut bytes = vec![0; 8 * field];
     bytes.extend_from_slice(&len.to_le_bytes());
@@ -121,7 +121,7 @@ fn elements_without_bytes_are_counted_too() {
 fn an_archive_is_decoded_into_about_its_size() {
     let bytes = encoded(&RkyvStep(Step::typical()));
     let honest = bytes_allocated_in(|| drop(RkyvStep::decode(&bytes).unwrap()));
-    // Each of its words as the largest length that there is.
+    // Each of its words is set to the largest possible length.
     for place in (0..bytes.len()).step_by(4) {
         let mut bytes = aligned(&bytes);
         bytes[place..place + 4].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0x7F]);
@@ -137,7 +137,7 @@ fn cause_of(error: &CodecError) -> String {
     }
 }
 
-/// A chain so long that to follow it by recursion takes more stack than a thread has, made where there is enough.
+/// A chain so long that recursion over it needs more stack than a thread has. It is made in a thread with enough stack.
 fn endless_chain<T: Codec>(message: impl FnOnce(usize) -> T + Send + 'static) -> Vec<u8> {
     const LINKS: usize = 30_000;
     let make = move || encoded(&message(LINKS)).to_vec();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The most memory for a list or a text: the library without a limit takes as much as the bytes say.
+/// The limit of memory for a list or a text: without a limit the library takes as much as the bytes claim.
 const LIMIT_BYTES: usize = 1 << 16;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ struct InPostcard(Everything);
 
 myelon::postcard_message!(InPostcard);
 
-/// What the library makes of all of these bytes.
+/// The value that the library decodes from all of these bytes.
 fn by_bincode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, legacy().with_limit::<LIMIT_BYTES>()).ok()?;
     (used == bytes.len()).then_some(value)
@@ -30,7 +30,7 @@ fn by_postcard<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     rest.is_empty().then_some(value)
 }
 
-/// The content as a text: a damaged number may be none, which equals nothing.
+/// The content as a text: a damaged float may be NaN, which equals nothing.
 fn told(content: Option<Everything>) -> Option<String> {
     let mut content = content?;
     let hashed: BTreeMap<_, _> = content.hashed.drain().collect();
@@ -68,7 +68,7 @@ proptest! {
     }
 }
 
-/// A type twice, once for each codec.
+/// Defines each type twice, once for each codec.
 macro_rules! in_both {
     ($($bincode:ident $postcard:ident $content:ty)*) => {$(
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ macro_rules! in_both {
     )*};
 }
 
-/// Elements in each of which is another list, map or variant.
+/// Elements that contain another list, map or variant.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Tree {
     Lists(Vec<Tree>),
@@ -148,7 +148,7 @@ fn entries_of_a_map_without_bytes_are_counted() {
     );
 }
 
-/// The first of two numbers. The second is left where it is.
+/// The first of two numbers. It does not read the second.
 #[derive(Debug, PartialEq)]
 struct First(u8);
 

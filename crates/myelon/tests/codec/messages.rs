@@ -82,7 +82,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain of so many links behind the first.
+    /// A chain with this number of links after the first.
     pub fn of(links: usize) -> Self {
         (0..links).fold(Self { next: None }, |chain, _| Self { next: Some(Box::new(chain)) })
     }
@@ -121,7 +121,7 @@ pub fn aligned(content: &[u8]) -> rkyv::util::AlignedVec<16> {
     bytes
 }
 
-/// The message's bytes, as long as they are.
+/// The message's bytes, and no more.
 pub fn encoded<T: myelon::codec::Codec>(message: &T) -> rkyv::util::AlignedVec<16> {
     let mut bytes = rkyv::util::AlignedVec::new();
     let mut scratch = T::Scratch::default();

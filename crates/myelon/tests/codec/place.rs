@@ -41,12 +41,13 @@ fn trusted_bytes_are_asked_for_what_costs_nothing() {
     assert_eq!(archived.0.sequences.len(), 64);
     everywhere(&bytes, |offset, bytes| {
         if offset != 0 {
-            // SAFETY: the bytes of that message are at an address where they cannot be read, which is asked first.
+            // SAFETY: the bytes of that message are at an address where they cannot be read; `access` checks that
+            // first.
             let refused = unsafe { trusted::access::<RkyvStep>(bytes) };
             assert!(matches!(refused, Err(CodecError::Decode { codec: "rkyv", .. })));
         }
     });
-    // SAFETY: there is nothing that could be read.
+    // SAFETY: there are no bytes, so `access` refuses before it reads.
     assert!(unsafe { trusted::access::<RkyvStep>(&[]) }.is_err());
     // SAFETY: as above.
     assert!(unsafe { trusted::access::<StepT>(&[1, 0]) }.is_err());

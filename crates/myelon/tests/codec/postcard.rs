@@ -141,7 +141,7 @@ fn elements_without_bytes_are_counted_too() {
 fn many_lists_that_each_claim_a_little_more_than_there_is_take_no_time() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "decoding lists of units in a message of a megabyte");
     const LISTS: usize = 300_000;
-    // Each claims more units than bytes are left, so that its length is not said.
+    // Each claims more units than there are bytes left, so that the hint does not give its length.
     let claims = varint(4 * LISTS as u64);
     let bytes = [vec![0; 4], varint(LISTS as u64), claims.repeat(LISTS)].concat();
     Lists::decode(&bytes).unwrap_err();

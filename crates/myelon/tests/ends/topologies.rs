@@ -21,7 +21,7 @@ fn answers(one: &mut Broadcast<'_>, other: &mut Broadcast<'_>) {
     swap(&mut *one.responses(), &mut *other.responses());
 }
 
-/// The ring that a handler is lent is not another worker's after it.
+/// A handler cannot exchange the ring that it is lent with another worker's.
 fn handlers(one: &mut WorkerEnd, other: &mut WorkerEnd) {
     let (_, mut other_responses) = other.rings();
     let _ = one.serve(|_, responses| {

@@ -20,13 +20,13 @@ fn every_end_message_and_answer_has_an_example_in_its_docs() {
     assert_eq!(
         bare,
         [
-            // What formats build their ends from.
+            // Formats build their ends from it; programs do not.
             "Settings",
-            // In the example of `AsyncConsumer::messages`.
+            // Shown in the example of `AsyncConsumer::messages`.
             "AsyncMessages",
-            // Of the sealed traits; no program can name it.
+            // Part of the sealed traits; no program can name it.
             "Bell",
-            // In the example of `Outcome`.
+            // Shown in the example of `Outcome`.
             "Answer",
         ]
     );

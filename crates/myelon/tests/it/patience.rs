@@ -9,13 +9,13 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
     assert_eq!(
         other_than_patience(&source),
         [
-            // No patience: how long something else may take.
+            // No patience: it limits something else.
             "builder::linger_at_most(time: Duration)",
-            // Kept for later: as long as that from the start of the ring, or of the meeting, or of the parting on.
+            // Stored for later: a time from the start of the ring, of the meeting, or of the parting.
             "description::with_leave_timeout(leave_timeout: Duration)",
             "description::with_rendezvous_timeout(rendezvous_timeout: Duration)",
             "fixed::with_coordination_timeout(coordination_timeout: Duration)",
-            // What a transport asks its format, and that its batches.
+            // The calls from a transport to its format, and from that to its batches.
             "format::next(patience: Patience)",
             "format::next_or(patience: Patience)",
             "format::send(patience: &Patience)",
@@ -27,10 +27,10 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
             "format::send_with(patience: &Patience)",
             "format::send_with(patience: &Patience)",
             "format::wait_until_available(patience: Patience)",
-            // Batches of rings, inside of a call that has taken it.
+            // Batches of rings, inside a call that has taken a patience.
             "framed::has_room_now(patience: &Patience)",
             "framed::publish_group(patience: &Patience)",
-            // The names of the contract for a call with a deadline: of transports, and of typed streams.
+            // The established names of calls with a deadline: of transports, and of typed streams.
             "producer::publish_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
             // The time of a simulation.

@@ -112,7 +112,7 @@ fn each_library_has_its_own_schema_and_the_first_one_says_how_a_stream_travels()
     assert_eq!(ArchivedFirst::CODEC, "rkyv");
 }
 
-/// Written by hand, so only its author knows its bytes.
+/// Its traits are written by hand, so only its author knows its bytes.
 struct Angle(f32);
 
 impl serde::Serialize for Angle {

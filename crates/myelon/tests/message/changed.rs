@@ -7,7 +7,7 @@ use myelon::message;
 use myelon::prelude::*;
 use testkit::names::ShmGuard;
 
-/// A test of one pair: the types of either program, and what the older one and the newer one say as readers.
+/// A test of one pair: the types of both programs, and the errors of the older one and the newer one as readers.
 macro_rules! pair {
     ($claim:ident: { $($old:item)* } { $($new:item)* } $root:ident: old says $old_says:literal, new says $new_says:literal) => {
         mod $claim {
@@ -94,7 +94,7 @@ pair! { a_nested_type_changed:
     new says "field `Leg.price` is i64 at position 0 here, but u64 at position 0 there"
 }
 
-// The modules differ in each pair; here the types have nothing in common but their name.
+// The modules differ in each pair; in this one the types have only their name in common.
 pair! { a_type_of_the_same_name_from_another_module:
     { pub struct Cfg { max_len: u32 } }
     { pub struct Cfg(String, bool); }
@@ -102,7 +102,7 @@ pair! { a_type_of_the_same_name_from_another_module:
     new says "field `Cfg.0` is String at position 0 here, but `Cfg.max_len` is u32 at position 0 there"
 }
 
-// Further ones of the kind.
+// More pairs of the same kind.
 
 pair! { a_struct_that_became_an_enum:
     { pub struct Cfg { max_len: u32 } }
@@ -178,7 +178,7 @@ fn a_writer_of_a_changed_type_replaces_the_ring_of_a_dead_one_and_never_takes_it
     assert!(TypedConsumer::<Step>::attach(&name, 0, MyelonWaitStrategy::Adaptive).is_err());
 }
 
-/// A test of one reader's types, and what the producer of the ring below says of it, in the words of its own schema.
+/// A test of one reader's types, and what the producer of the ring below reports about it, in terms of its own schema.
 macro_rules! told {
     ($($case:ident: $says:literal { $($item:item)* })*) => {$(
         mod $case {
@@ -244,7 +244,7 @@ fn told_of<Writer: Codec, Reader: Codec>() -> String {
     producer.refusal(None).unwrap().to_string()
 }
 
-/// Its own error has the difference; the ring has words that say who was refused and for what kind of reason.
+/// The reader's error has the difference; words in the ring say which process was refused, and the kind of reason.
 #[test]
 fn the_writer_learns_who_was_refused() {
     let names = ShmGuard::new();

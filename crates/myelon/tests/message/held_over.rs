@@ -27,7 +27,7 @@ fn reader(name: &str) -> TypedConsumer<Step> {
     TypedConsumer::join(name, "a").unwrap()
 }
 
-/// The next message of a reader, held, which must be the one of `version` with that number.
+/// Takes and holds the next message of a reader, which must have that version and number.
 #[track_caller]
 fn take(reader: &mut TypedConsumer<Step>, version: u8, number: u64) -> Option<HeldTyped<Step>> {
     let message = reader.next_held(Patience::Endless).unwrap().unwrap();
@@ -35,7 +35,7 @@ fn take(reader: &mut TypedConsumer<Step>, version: u8, number: u64) -> Option<He
     Some(message)
 }
 
-/// What a reader gets until there is nothing: version, number, and whether it was handed out before.
+/// What a reader gets until there is nothing left: version, number, and whether it was handed out before.
 fn rest(reader: &mut TypedConsumer<Step>) -> Vec<(u8, u64, bool)> {
     let mut seen = vec![];
     while let Some(message) = reader.next(Patience::Now).unwrap() {
@@ -59,7 +59,7 @@ fn held_messages_of_an_old_ring_are_released_in_any_order_after_their_reader_has
     (0..3).for_each(|number| new.publish(number));
     let mut of_new: Vec<_> = (0..2).map(|number| take(&mut reader, 3, number)).collect();
     assert_eq!(names.leftovers().len(), 2, "the old ring is there as long as a message of it is held");
-    // Its bytes say of which version they are, whatever its consumer reads by now.
+    // The message tells its version, whatever its consumer reads by now.
     let message = held[3].as_ref().unwrap();
     assert_eq!((message.is_of_older_version(), reader.is_of_older_version()), (true, false));
     assert_eq!(message.tag(), First::type_tag());
@@ -185,7 +185,7 @@ fn held_messages_are_released_and_given_back_by_another_thread_while_their_reade
         });
         start.wait();
         let mut seen = vec![];
-        // What comes back before it has gone on comes to itself.
+        // A message that is given back before the reader has moved on comes to the same reader.
         while seen.last() != Some(&(3, 0, false)) {
             let message = gone_on.next_held(Patience::Endless).unwrap().unwrap();
             let Step { version, number } = message.decode().unwrap();

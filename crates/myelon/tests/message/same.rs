@@ -73,7 +73,7 @@ fn equal_fields_in_another_module_under_other_names_of_types_are_the_same_type()
     );
 }
 
-/// If this fails, programs before and after the change refuse each other's streams.
+/// If this fails, programs from before and after the change refuse each other's streams.
 #[test]
 fn fingerprint_is_the_same_in_every_build() {
     let schema = Order::type_tag().schema().unwrap();

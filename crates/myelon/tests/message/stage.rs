@@ -7,7 +7,7 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 
-/// What is said to a reader of `Reader` by a ring of `Writer`; `None` if it may read.
+/// The error of a reader of `Reader` at a ring of `Writer`; `None` if it may read.
 pub(crate) fn refusal<Writer: Codec, Reader: Codec>() -> Option<String> {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a reader attaches");
     let names = ShmGuard::new();
@@ -48,7 +48,7 @@ pub(crate) fn refusal<Writer: Codec, Reader: Codec>() -> Option<String> {
     }
 }
 
-/// The text of a type's schema, behind the form and the codec.
+/// The text of a type's schema, after the form and the codec.
 pub(crate) fn schema_of<T: Codec>() -> String {
     let tag = T::type_tag().to_string();
     let after_codec = tag.strip_prefix("message/1 ").and_then(|rest| rest.split_once(' '));

@@ -53,7 +53,7 @@ fn described_types_travel_both_ways() {
     }
 }
 
-/// A worker that the scheduler did not start has no way to it but two numbers, by which both name the field.
+/// A worker that the scheduler did not start can tell it only two numbers, from which both sides name the field.
 #[test]
 fn a_worker_of_an_older_type_is_told_what_differs_and_its_scheduler_that_it_was_refused() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a worker is refused");

@@ -11,10 +11,10 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 
-/// How many readers there are, beside one that is always there.
+/// The number of readers, apart from one that is always there.
 const READERS: usize = 2;
 
-/// Bytes of the ring: for more messages than are sent while a reader is away.
+/// Bytes of the ring: enough for all messages that are sent while a reader is away.
 const DEPTH: usize = 1 << 14;
 
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +25,11 @@ enum Action {
         version: u8,
     },
     Start(usize),
-    /// Gives nothing up.
+    /// The reader stops and gives nothing up.
     Stop(usize),
-    /// Gives everything up.
+    /// The reader leaves and gives everything up.
     Leave(usize),
-    /// Dies with a message in hand, if there is one.
+    /// The reader dies while it has a message, if there is one.
     Kill(usize),
     Read(usize),
 }
@@ -47,7 +47,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A reader as the list has it: what it is to read next, and whether that was handed out before.
+/// The expected state of a reader: what it must read next, and whether that was handed out before.
 struct Model {
     end: Option<TypedConsumer<Step>>,
     /// `None`: it has never been there.
@@ -82,13 +82,13 @@ impl World {
         let message = message.expect("waited for");
         let step = message.decode().unwrap();
         prop_assert_eq!((step.version, step.number), (self.sent[next], next as u64));
-        // What was in hand at a death comes again, and says so; nothing else comes twice.
+        // A message that a dead reader had comes again, marked; nothing else comes twice.
         prop_assert_eq!(message.is_redelivered(), reader.was_in_hand);
         reader.was_in_hand = !keep;
         if keep {
             reader.next = Some(next + 1);
         } else {
-            // As a process that is killed leaves it: neither acknowledged nor given back.
+            // A killed process leaves it like this: neither acknowledged nor given back.
             std::mem::forget(message);
         }
         Ok(true)
@@ -144,7 +144,7 @@ proptest! {
         let names = ShmGuard::new();
         let mut world = World { name: names.name("s"), writer: None, version: 1, sent: vec![] };
         world.writer = Some(Writer::build(TransportBuilder::new(&world.name, DEPTH), 1));
-        // A ring in which no process lives is begun anew by a writer of its own version.
+        // A writer of the same version begins a ring anew if no process lives in it, so a witness always lives.
         let mut witness = Model { end: Some(world.attach("witness")), next: Some(0), was_in_hand: false };
         let mut readers: Vec<_> = (0..READERS).map(|_| Model { end: None, next: None, was_in_hand: false }).collect();
         for action in actions {

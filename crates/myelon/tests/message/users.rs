@@ -70,7 +70,7 @@ impl Stage {
         Self { dir, _watchdog: Watchdog::new(4 * PATIENCE, "users of one group") }
     }
 
-    /// What `user` says, who does that.
+    /// The output of a process of `user` that does `what`.
     fn run(&self, user: u32, what: &str) -> String {
         let ring = self.dir.join("steps.ring");
         let respawn = Respawn::test(test_name!(victim_user)).role(what).env(PLACE, ring).as_user(user);
@@ -119,7 +119,7 @@ fn a_user_of_the_group_replaces_the_ring_of_another_and_a_third_reads_both() {
     assert_eq!(stage.names(), [""; 0]);
 }
 
-/// Its reader may not remove the old ring there; its writer does, when it closes.
+/// The reader may not remove the old ring there; the writer does, when it closes.
 #[test]
 fn in_a_sticky_directory_the_owner_gives_and_removes_the_second_name() {
     skip_unless_users!();
@@ -142,7 +142,7 @@ fn in_a_sticky_directory_another_user_is_refused_before_anything_is_linked_and_n
     let refused = stage.run(CARL, "write 3 2");
     assert!(refused.starts_with("REFUSED Build(NotOwner") && refused.contains("65530"), "{refused}");
     assert_eq!(stage.names(), ["steps.ring"]);
-    // Of the same version it may go on in the ring, and does not have to remove it.
+    // A writer of the same version may continue in the ring, and need not remove it.
     assert_eq!(stage.run(CARL, "write 1 1"), "WRITTEN TookOver");
     assert_eq!(stage.run(BERT, "read 2"), "READ 1:1 1:0");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 
-/// Three versions of one message, of which the last one takes the two before it.
+/// Three versions of one message. The last one takes the two before it.
 macro_rules! versions {
     ($library:ident) => {
         pub mod $library {
@@ -74,8 +74,7 @@ macro_rules! versions {
 versions!(serde);
 versions!(rkyv);
 
-/// What a reader of `Reader` makes of a message that was sent as a `Writer`, and whether its stream is of an older
-/// version.
+/// What a reader of `Reader` decodes from a message of `Writer`, and whether its stream has an older version.
 fn received<Writer: Codec, Reader: Codec>(message: Writer) -> (Reader, bool) {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a message of another version travels");
     let names = ShmGuard::new();
@@ -123,7 +122,7 @@ fn messages_of_an_older_version_are_decoded_and_not_read_in_place() {
     assert_eq!(consumer.undecodable(), 0, "an older message is not a damaged one");
 }
 
-/// Bytes that are none of the older version either.
+/// Also bytes that are not of the older version.
 #[test]
 fn a_tap_takes_the_versions_that_a_consumer_takes() {
     use self::serde::{Step, StepV1, StepV2};
@@ -151,8 +150,8 @@ fn damaged_messages_of_an_older_version_are_errors() {
     assert_eq!(consumer.undecodable(), 1);
 }
 
-/// Readers first, then the writer: what the old writer has sent is read to its end, and then comes what the new one
-/// sends.
+/// Readers are upgraded first, then the writer: the old writer's messages are read to the end, and then come those of
+/// the new writer.
 #[test]
 fn a_reader_goes_from_an_old_ring_to_the_new_one_and_misses_nothing_of_the_old() {
     let _watchdog = Watchdog::new(Duration::from_secs(60), "a writer is upgraded");
@@ -244,8 +243,7 @@ mod tuples {
     pub(super) struct Pair(pub(super) u8);
 }
 
-/// A field of a tuple is called by its position, so one that comes before others is another schema and the same
-/// conversion.
+/// The name of a tuple's field is its position, so a field before others gives another schema, but the same conversion.
 #[test]
 fn tuples_grow_too_and_keep_the_name_that_serde_gives_them() {
     assert_eq!(received::<_, tuples::Triple>(tuples::Pair(7)), (tuples::Triple(false, 7, 0), true));

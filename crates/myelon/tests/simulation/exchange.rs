@@ -17,16 +17,16 @@ type Consumer = FramedTransportConsumer<Records>;
 
 const WORKERS: usize = 3;
 
-/// Bytes of each ring: so few that a reader which is dead for a while holds its writer back.
+/// Bytes of each ring: so few that a reader that is dead for a while holds its writer back.
 const DEPTH: usize = 2048;
 
 /// Broadcasts until the faults end.
 const BROADCASTS: u32 = 40;
 
-/// How long anybody sleeps at most without being woken: the promise that a lost wake costs time only.
+/// How long an actor sleeps at most without being woken: the promise that a lost wake costs only time.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Turns in which a run must have come to its end; a run takes some thousands.
+/// The limit of turns in a run; a run takes some thousands.
 const TURNS_MAX: u32 = 100_000;
 
 /// The reader of every response ring.
@@ -47,10 +47,10 @@ impl fmt::Display for Actor {
     }
 }
 
-/// Why somebody runs.
+/// Why an actor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
-    /// Its slice is over: it looks for itself, and, if it is dead, is started again.
+    /// Its slice is over: it looks for itself. If it is dead, it is started again.
     Timer,
     Wake,
 }
@@ -67,7 +67,7 @@ struct Worker {
     response: Producer,
 }
 
-/// How often what happened, over all runs: a simulation in which nothing happens proves nothing.
+/// How often each event happened, over all runs: a simulation in which nothing happens proves nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     counts: BTreeMap<&'static str, u64>,
@@ -82,7 +82,7 @@ impl Seen {
         other.counts.into_iter().for_each(|(what, count)| *self.counts.entry(what).or_default() += count);
     }
 
-    /// Whether everything has happened that can.
+    /// Whether every possible event has happened.
     pub(crate) fn is_complete(&self) -> bool {
         let all = [
             "created",
@@ -114,7 +114,7 @@ pub(crate) struct World {
     next_value: u64,
 }
 
-/// A ring, and what it should be.
+/// A ring, and its expected content.
 struct Ring {
     place: Place,
     model: Model,
@@ -149,7 +149,8 @@ impl Ring {
     }
 }
 
-/// The payload of message `value`: as long as the value says, so that a message lies everywhere in the ring.
+/// The payload of message `value`: its length follows from the value, so that messages are at every position of the
+/// ring.
 fn payload(value: u64) -> Vec<u8> {
     let mut bytes = value.to_le_bytes().to_vec();
     bytes.resize(8 + (value.wrapping_mul(97) % 400) as usize, value as u8);
@@ -163,7 +164,7 @@ fn value_of(message: &Message<'_, Records>) -> u64 {
     value
 }
 
-/// Writes half of a message, as somebody does who dies before the other half.
+/// Writes half of a message, like a process that dies before the other half.
 fn write_half(producer: &mut Producer) {
     let broken = producer.send_with(9, 300, Patience::Now, |into| {
         into[..150].fill(0xee);
@@ -193,7 +194,7 @@ impl World {
         }
     }
 
-    /// Runs to the end: the hash of everything that happened, and how often what did.
+    /// Runs to the end. Returns the hash of everything that happened, and how often each event did.
     pub(crate) fn run(mut self) -> (u64, Seen) {
         for turn in 0.. {
             assert!(turn < TURNS_MAX, "somebody hangs");
@@ -207,7 +208,7 @@ impl World {
                 self.schedule.sleep((actor, cause), Duration::from_micros(slice_us));
             }
             if self.broadcasts_left == 0 {
-                // From here on everybody who is dead comes back and stays, so everybody must get everything.
+                // From here on every dead actor comes back and stays, so every actor must get everything.
                 self.schedule.set_faults(Faults::none());
                 if self.is_complete() {
                     break;
@@ -222,7 +223,7 @@ impl World {
         (0..WORKERS).all(|rank| self.broadcast.model.has_all(rank) && self.responses[rank].model.has_all(SCHEDULER))
     }
 
-    /// The orderly end: who closes is heard by everybody.
+    /// The orderly end: every peer is told of a close.
     fn part(&mut self) {
         let Scheduler { broadcast, .. } = self.scheduler.take().expect("complete means alive");
         drop(broadcast);
@@ -252,7 +253,7 @@ impl World {
         }
     }
 
-    /// Whether `actor` dies at `point`; the caller then leaks what it holds and calls one of the two below.
+    /// Whether `actor` dies at `point`; the caller then leaks what it holds and calls one of the two functions below.
     fn is_fatal(&mut self, actor: Actor, point: CrashPoint) -> bool {
         let is_fatal = self.schedule.is_fatal(point);
         if is_fatal {
@@ -279,7 +280,7 @@ impl World {
         self.broadcast.model.died(rank);
     }
 
-    /// One turn. Whoever is alive at its end is put back; whoever died on the way is not.
+    /// One turn. An actor that is alive at its end is put back; one that died on the way is not.
     fn scheduler_turn(&mut self, cause: Cause) {
         let me = Actor::Scheduler;
         let mut scheduler = match self.scheduler.take() {
@@ -334,7 +335,7 @@ impl World {
         self.scheduler = Some(scheduler);
     }
 
-    /// The scheduler reads some of what worker `rank` has answered. `false`: it died of that.
+    /// The scheduler reads some of the answers of worker `rank`. `false`: it died.
     fn hear(&mut self, rank: usize, responses: &mut Consumer) -> bool {
         for _ in 0..self.schedule.random().below(4) {
             let Some(message) = responses.next(Patience::Now).unwrap() else {
@@ -353,7 +354,7 @@ impl World {
         true
     }
 
-    /// Somebody was handed a message of the broadcast, or, the scheduler, of worker `from`.
+    /// An actor was handed a message: a worker one of the broadcast ring, the scheduler one of worker `from`.
     fn handed(&mut self, actor: Actor, from: Option<usize>, value: u64, is_marked: bool) {
         self.note(actor, format_args!("gets {value} from {from:?}, again: {is_marked}"));
         if is_marked {
@@ -396,7 +397,7 @@ impl World {
         }
     }
 
-    /// Worker `rank` reads some of the broadcast and answers each message before it acknowledges it. `false`: it died of that.
+    /// Worker `rank` reads some of the broadcasts and answers each of them before it acknowledges it. `false`: it died.
     fn work(&mut self, rank: usize, Worker { broadcast, response }: &mut Worker) -> bool {
         let me = Actor::Worker(rank);
         let Some(broadcast) = broadcast else { return true };
@@ -440,7 +441,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// Whatever failed: how to see it again.
+    /// Prints how to replay the run, whatever failed.
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("failed with {}={}\n{}", myelon::dst::SEED_VARIABLE, self.seed, self.trace);

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use testkit::watchdog::Watchdog;
 
-/// How many runs: some seconds of them, each run twice.
+/// The number of runs: some seconds in all, with each run done twice.
 const RUNS: u64 = 300;
 
 #[test]

@@ -3,7 +3,7 @@
 use myelon::Origin;
 use std::collections::BTreeMap;
 
-/// One ring as it should be.
+/// The expected state of one ring.
 #[derive(Default)]
 pub(crate) struct Model {
     sent: Vec<u64>,
@@ -14,17 +14,17 @@ pub(crate) struct Model {
 
 struct Reader {
     is_alive: bool,
-    /// The message that comes next, as an index into what was sent.
+    /// The next message, as an index into what was sent.
     next: usize,
-    /// Everything before this was handed out at least once, to this reader or to who had its place before.
+    /// Everything before this was handed out at least once, to this reader or to an earlier owner of its place.
     handed_out: usize,
-    /// Everything before this is to be marked as handed out before.
+    /// Everything before this must be marked as handed out before.
     marked_until: usize,
 }
 
 impl Model {
-    /// A producer has come to the ring. It goes on if a reader lives in it or has not read everything, and is a new one
-    /// otherwise.
+    /// A producer has come to the ring. It continues the ring if a reader lives in it or has not read everything;
+    /// otherwise the ring is a new one.
     pub(crate) fn began(&mut self, origin: Origin) {
         let is_kept = self.readers.values().any(|reader| reader.is_alive || reader.next < self.sent.len());
         assert_eq!(origin == Origin::TookOver, is_kept, "{origin:?}");
@@ -38,7 +38,7 @@ impl Model {
         self.sent.push(value);
     }
 
-    /// There was no room, so somebody must be behind.
+    /// There was no room, so some reader must lag.
     pub(crate) fn was_full(&self) {
         assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
     }

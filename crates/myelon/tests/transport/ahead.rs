@@ -15,20 +15,20 @@ use myelon::{Patience, Place, SharedProducer, build_shared_single_producer};
 type Long = AlignedFixedFrame<FRAME_BYTES>;
 const FRAME_BYTES: usize = 4096;
 
-/// Frames of a message, and how many of them its receiver copies before the next one is written.
+/// The frames of a message, and how many of them the receiver copies before the next one is written.
 const FRAMES: usize = 4;
 const COPIED: usize = 2;
 
-/// As many bytes as these frames hold behind what precedes them: the length, padded to 16 bytes.
+/// As many bytes as these frames hold after the prefix: the length, padded to 16 bytes.
 const MESSAGE_BYTES: usize = FRAMES * FRAME_BYTES - 16;
 
-/// More looks than a receiver makes before it has copied what it can see: those that it counts late, twice.
+/// More looks than a receiver makes before it has copied what it can see. It counts its looks late, so this is doubled.
 const LOOKS: u64 = 10_000;
 
 const KIND: u8 = 5;
 const MSG_ID: u32 = 99;
 
-/// A ring of frames and its receiver, which looks all the time.
+/// A ring of frames and its receiver, which spins.
 fn stage(place: &Place) -> (SharedProducer<Long>, FramedTransportConsumer<Long>) {
     let zeroed = || unreachable!("frames are published as groups");
     let producer = build_shared_single_producer::<Long>(place, 2 * FRAMES).build_producer(zeroed).unwrap();
@@ -36,8 +36,8 @@ fn stage(place: &Place) -> (SharedProducer<Long>, FramedTransportConsumer<Long>)
     (producer, builder.with_consumer_id("w").build_consumer().unwrap())
 }
 
-/// Publishes `message`, as far as `end`, as a sender would, and waits once some of it is written until the receiver has
-/// copied that. Whether it is published.
+/// Publishes the bytes of `message` up to `end`, as a sender would. When some of them are written, it waits until the
+/// receiver has copied those. Returns whether it was published.
 fn publish_slowly(producer: &mut SharedProducer<Long>, message: &[u8], end: usize) -> bool {
     let counters = producer.ring_counters();
     let looks = || -> u64 {
@@ -87,7 +87,7 @@ fn a_message_that_is_copied_while_it_is_written_is_received() {
 #[test]
 fn nothing_of_a_message_that_was_given_up_while_it_was_copied_is_received() {
     everywhere(|place| {
-        // One of as many frames, which begins in the same way, and one of a single frame.
+        // The next message has as many frames and begins in the same way, or has a single frame.
         for bytes in [MESSAGE_BYTES, 100] {
             let (given_up, sent) = (payload(MESSAGE_BYTES, 1), payload(bytes, 2));
             let received = received(&place, |producer| {

@@ -12,7 +12,7 @@ fn received<F: Format>(consumer: &mut TransportConsumer<F>) -> Vec<(u8, Vec<u8>)
     std::iter::from_fn(|| consumer.receive_owned(Patience::Now).unwrap()).collect()
 }
 
-/// How much the producer has counted of that.
+/// The producer's counter `id`.
 fn counted<F: Format>(producer: &TransportProducer<F>, id: u32) -> u64 {
     let counters = producer.ring_counters().snapshot();
     counters.iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
@@ -21,7 +21,7 @@ fn counted<F: Format>(producer: &TransportProducer<F>, id: u32) -> u64 {
 fn arrives_in_order<F: Subject>(place: Place) {
     let (mut producer, mut consumer) = pair::<F>(&place);
     producer.publish(b"before", 1).unwrap();
-    // A split one between short ones.
+    // A split message between short ones.
     let messages = [payload(10, 0), payload(70, 1), payload(0, 2)];
     let sent = producer.send_batch(&messages, 7, Patience::Now).unwrap();
     assert_eq!((sent.count, sent.last_sequence), (3, Some(producer.last_published_sequence())));
@@ -32,7 +32,7 @@ fn arrives_in_order<F: Subject>(place: Place) {
     expected.extend(messages.iter().map(|message| (7, message.clone())));
     assert_eq!(received(&mut consumer), expected);
     assert!(producer.is_consumed(sent.last_sequence.unwrap()));
-    // Their numbers go on, and a message by itself follows them.
+    // Their numbers continue, and a single message follows them.
     producer.publish(b"after", 2).unwrap();
     assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().msg_id(), 4);
     let nothing: [&[u8]; 0] = [];
@@ -44,7 +44,7 @@ fn a_batch_arrives_in_order_each_message_whole_and_counted() {
     in_every_format!(arrives_in_order);
 }
 
-/// Seen from another handle of the counters, while the batch goes on.
+/// Another handle of the counters sees it while the batch goes on.
 fn counts_each<F: Subject>(place: Place) {
     let (mut producer, _consumer) = pair::<F>(&place);
     let counters = producer.ring_counters();
@@ -117,7 +117,7 @@ fn says_how_far_it_came<F: Subject>(place: Place) {
         next += sent.count;
     };
     check(&mut consumer, full.sent);
-    // One that can never be sent ends a batch at once, and what was before it is sent.
+    // A message that can never be sent ends a batch at once, and the messages before it are sent.
     let huge = vec![0; 1 << 20];
     let batch = [messages[full.sent.count].as_slice(), &huge, &[]];
     let too_large = producer.send_batch(batch, 1, Patience::Endless).unwrap_err();
@@ -173,7 +173,7 @@ fn wakes_a_sleeper<F: Subject>(place: Place) {
         (0..4).map(|_| sleeper.receive_owned(PATIENCE).unwrap().unwrap().0).collect::<Vec<_>>()
     });
     for round in 0..2 {
-        // It sleeps by then, or does not: it gets them in either case.
+        // The reader may sleep by then or not: it gets the messages in either case.
         assert_eq!(producer.send_batch([b"one", b"two"], round, Patience::Endless).unwrap().count, 2);
     }
     assert_eq!(reader.join().unwrap(), [0, 0, 1, 1]);

@@ -12,14 +12,14 @@ use myelon::{
 };
 use std::time::Instant;
 
-/// A ring of frames whose sender does what the test wants, and a receiver.
+/// A ring of frames whose sender the test controls, and a receiver.
 fn stage(place: &Place) -> (SharedProducer<Small>, FramedTransportConsumer<Small>) {
     let producer = build_shared_single_producer::<Small>(place, DEPTH).build_producer(zeroed).unwrap();
     let consumer = TransportBuilder::<Small>::new(place, 0).with_consumer_id("w").build_consumer().unwrap();
     (producer, consumer)
 }
 
-/// What the ring's first frames are made of; groups do not ask for it.
+/// The factory of the ring's first frames; groups never call it.
 fn zeroed() -> Small {
     unreachable!("frames are published as groups")
 }
@@ -33,7 +33,7 @@ fn frame(producer: &mut SharedProducer<Small>, header: FrameHeader) {
     published.unwrap().unwrap();
 }
 
-/// The first frame of a message of two, which says that it has `total` bytes.
+/// The first frame of a message of two frames, with the length `total`.
 fn beginning(producer: &mut SharedProducer<Small>, total: u64) {
     let published = producer.publish_group(1, Patience::Now, |frame: &mut Small, _| {
         let header = FrameHeader { len: 40, kind: 0, flags: 1, index: 0, msg_id: 7 };
@@ -98,7 +98,7 @@ fn a_message_that_does_not_go_on_is_not_waited_for() {
             ),
             "{fault:?}"
         );
-        // What comes of it later has no beginning any more, and was counted.
+        // A later frame of that message has no beginning, and the message was counted already.
         frame(&mut producer, FrameHeader { flags: 2, index: 1, len: 28, msg_id: 7, ..GOOD });
         assert!(consumer.next(Patience::Now).unwrap().is_none());
         assert_eq!(consumer.skipped(), 1);
@@ -135,8 +135,8 @@ fn a_wait_ends_where_there_is_a_message_to_receive_or_a_fault_to_tell_and_nowher
 fn a_receiver_that_starts_in_the_middle_begins_with_the_next_message() {
     everywhere(|place| {
         let mut producer = build_shared_single_producer::<Small>(&place, DEPTH).build_producer(zeroed).unwrap();
-        // Somebody who reads frames, not messages, stands in the middle of the first; the third wraps around the ring
-        // behind it.
+        // A reader of frames, not messages, has read half of the first message; the third message wraps around the ring
+        // after it.
         let mut reader = attach_shared_consumer::<Small>(&place, 0).build_consumer().unwrap();
         for id in 0..3 {
             publish_framed_payload(&mut producer, id, &payload(100, id as usize), 0, Patience::Now).unwrap();

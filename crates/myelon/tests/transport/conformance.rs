@@ -18,7 +18,7 @@ use myelon::{
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// The counter `id` of whoever has the label.
+/// The counter `id` with that label.
 fn counter(counters: &[CounterSnapshot], id: u32, label: &str) -> u64 {
     let found = counters.iter().find(|counter| counter.id == id && counter.label == label);
     found.unwrap_or_else(|| panic!("no counter {id:#x} of {label} in {counters:?}")).value
@@ -38,7 +38,7 @@ fn messages_of_every_size_arrive_whole_and_in_order() {
             drop(message);
             assert!(producer.is_consumed(sequence));
         }
-        // The longest ones may need all that the ring has, and a reader who is there.
+        // The longest messages may need the whole ring, and a reader that makes room.
         let most = producer.max_message_bytes();
         let longest = [most, most - 1, most];
         std::thread::scope(|scope| {
@@ -62,7 +62,7 @@ fn payloads_begin_where_their_format_promises() {
         let mut producer = TransportBuilder::<F>::new(&place, F::DEPTH).with_send_time(true).build_producer().unwrap();
         let mut consumer = FramedTransportConsumer::<F>::attach(&place, F::DEPTH, MyelonWaitStrategy::Block).unwrap();
         for seed in 0..40 {
-            // Also behind a prefix, whose parts change the place of what follows.
+            // Also after a prefix, whose parts move the payload.
             producer.set_trace_id((seed % 2 == 0).then_some([7; 16]));
             let sent = payload(seed * 5, seed);
             producer.publish(&sent, 0).unwrap();
@@ -227,7 +227,7 @@ fn a_message_that_can_never_be_sent_is_refused_at_once_with_the_depth_to_ask_for
         };
         assert!(len_bytes == sent.len() && (most..len_bytes).contains(&limit_bytes));
         drop(producer);
-        // The advice is good.
+        // The advised depth is right.
         let place = Place::heap();
         let mut producer = FramedTransportProducer::<F>::create(&place, depth).unwrap();
         producer.publish(&sent, 0).unwrap();
@@ -374,7 +374,7 @@ fn counters_say_what_was_sent_joined_and_copied() {
         let counters = producer.ring_counters().snapshot();
         assert_eq!(counter(&counters, ids::FRAME_PUBLISH_TOTAL, "producer"), 4);
         assert_eq!(counter(&counters, ids::FRAME_FRAGMENT_COUNT, "producer"), 6);
-        // What is copied are messages, not frames, and nothing of what was encoded in place.
+        // Copies are counted in bytes of messages, not of frames, and messages that were encoded in place do not count.
         assert_eq!(counter(&counters, ids::FRAME_BYTES_COPIED, "producer"), 64 + 64 + 600);
         assert_eq!(counter(&counters, ids::FRAME_REASSEMBLE_COUNT, "w"), 1);
         assert_eq!(counter(&counters, ids::FRAME_BYTES_COPIED, "w"), 600);
@@ -452,7 +452,7 @@ fn a_file_is_a_place_like_any_other() {
 #[test]
 fn creating_at_a_path_makes_its_directory() {
     fn claim<F: Subject>(place: Place) {
-        // Only the format matters: the place is a path of this test's own.
+        // Only the format matters here: the place is a path of this test.
         drop(place);
         let dir = TempDir::new();
         let at = |name: &str| dir.0.join(name).join("deep").join("ring");

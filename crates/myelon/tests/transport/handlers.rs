@@ -12,7 +12,7 @@ fn roomy_pair<F: Format>(depth: usize) -> (TransportProducer<F>, TransportConsum
     (builder.clone().build_producer().unwrap(), builder.build_consumer().unwrap())
 }
 
-/// How far the one consumer has got, as others see it.
+/// The position of the only consumer, as other processes see it.
 fn position<F: Format>(producer: &TransportProducer<F>) -> i64 {
     producer.consumers()[0].position
 }
@@ -20,7 +20,7 @@ fn position<F: Format>(producer: &TransportProducer<F>) -> i64 {
 fn acknowledges_in_batches<F: Format>(depth: usize) {
     let _watchdog = watchdog();
     let (mut producer, mut consumer) = roomy_pair::<F>(depth);
-    // A machine with much else to do makes a quick handler slow, and a slow one is acknowledged more often.
+    // On a busy machine a quick handler can be slow, and then acknowledges more often.
     let is_quick = (0..1000).any(|round| {
         for number in 0..100_u8 {
             producer.publish(&[number; 20], number).unwrap();
@@ -48,7 +48,8 @@ fn what_a_quick_handler_has_had_is_acknowledged_64_at_a_time() {
     acknowledges_in_batches::<FixedFrame<64>>(1024);
 }
 
-/// In a ring that is full of messages of `len` bytes, the sender has room again as soon as the handler has had one.
+/// In a ring that is full of messages of `len` bytes, the sender has room again as soon as the handler is done with
+/// one.
 fn goes_on<F: Format>(depth: usize, len: usize) {
     let (mut producer, mut consumer) = roomy_pair::<F>(depth);
     // So that the handler counts as quick.
@@ -65,7 +66,7 @@ fn goes_on<F: Format>(depth: usize, len: usize) {
         assert_eq!(room.is_ok(), handled > 0, "after {handled}: {room:?}");
         handled += 1;
     });
-    // A run of frames takes what comes meanwhile as well.
+    // A call over frames also takes messages that come meanwhile.
     assert!(count.unwrap() >= sent);
 }
 
@@ -84,7 +85,7 @@ fn a_sender_of_long_messages_goes_on_while_a_batch_is_processed() {
 fn a_long_message_is_acknowledged_as_soon_as_its_handler_has_had_it() {
     let _watchdog = watchdog();
     let (mut producer, mut consumer) = roomy_pair::<Records>(1 << 20);
-    // Two turns of short ones, so that the handler counts as quick.
+    // Two rounds of short messages, so that the handler counts as quick.
     for _ in 0..128 {
         producer.publish(&[0; 20], 0).unwrap();
     }
@@ -102,7 +103,7 @@ fn a_long_message_is_acknowledged_as_soon_as_its_handler_has_had_it() {
 
 fn panics_in_the_middle<F: Subject>(place: Place) {
     let (mut producer, mut consumer) = pair::<F>(&place);
-    // Short ones and split ones, before and after the one in hand.
+    // Short and split messages, before and after the current one.
     let lengths = [10, 90, 0, 70, 5];
     let mut sequences = vec![];
     for (number, len) in lengths.into_iter().enumerate() {

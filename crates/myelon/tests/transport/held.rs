@@ -54,7 +54,7 @@ fn are_released_in_any_order<F: Subject>(place: Place) {
         assert!(!producer.is_consumed(0), "the oldest is held");
         a.release();
         assert!(producer.is_consumed(last));
-        // As before, and over what was held.
+        // The ring works as before, also in the slots of the held messages.
         for round in 0..50 {
             producer.publish(&payload(len, round), 9).unwrap();
             assert_eq!(consumer.next(Patience::Now).unwrap().expect("sent").to_vec(), payload(len, round));
@@ -75,7 +75,7 @@ fn come_again<F: Subject>(place: Place) {
         drop(b);
         let b = take(&mut consumer, len, 1);
         assert!(b.is_redelivered() && !a.is_redelivered());
-        // Its successor gets what is given back, whole, and steps over what is released.
+        // Its successor gets the messages that are given back, whole, and skips those that are released.
         c.release();
         drop(consumer);
         drop(b);
@@ -143,7 +143,7 @@ fn at_the_bound_handlers_and_loops_that_do_not_wait_say_so() {
         producer.publish(&[number; 10], number).unwrap();
     }
     let oldest = consumer.next_held(Patience::Now).unwrap().unwrap();
-    // What is read in passing is remembered until the oldest is released.
+    // Messages that are acknowledged meanwhile are remembered until the oldest is released.
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 63);
     assert!(consumer.process_available(|_| ()).unwrap_err().is_held_limit());
     assert!(consumer.next(Patience::Now).map(drop).unwrap_err().is_held_limit());
@@ -156,7 +156,7 @@ fn at_the_bound_handlers_and_loops_that_do_not_wait_say_so() {
     assert_eq!(consumer.process_available(|_| ()).unwrap(), 6);
 }
 
-/// A consumer that holds as much as it can, with what it holds, and a message that it is not handed.
+/// A consumer at its held limit, the messages that it holds, and one more message in the ring.
 fn at_the_limit<F: Subject>(
     place: &Place,
 ) -> (FramedTransportProducer<F>, FramedTransportConsumer<F>, Vec<HeldMessage<F>>) {

@@ -27,7 +27,7 @@ enum Act {
     Encode {
         len: usize,
     },
-    /// Sends several together.
+    /// Sends several messages together.
     SendBatch {
         len: usize,
         count: usize,
@@ -36,7 +36,7 @@ enum Act {
     SenderDies {
         inside: bool,
     },
-    /// The next sender goes on, or begins anew if nobody is left to go on for.
+    /// The next sender takes the ring over, or begins anew if no consumer needs the old ring.
     SenderReturns,
     Receive {
         who: usize,
@@ -83,10 +83,10 @@ fn any_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A message of the present ring.
+/// A message of the current ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Sent {
-    /// The sequence at which it begins, and the one that it has.
+    /// The first of its sequences, and the last, which is the message's own.
     first: Sequence,
     sequence: Sequence,
     kind: u8,
@@ -97,14 +97,13 @@ struct Sent {
 struct Consumer<F: Subject> {
     /// `None`: it died, and its place is kept.
     end: Option<FramedTransportConsumer<F>>,
-    /// What it has yet to receive.
+    /// The messages that it must still receive.
     due: VecDeque<Sent>,
-    /// How many of those were in its predecessor's hands, or in those of a handler that panicked, and are marked when
-    /// they come again.
+    /// How many of those its predecessor, or a handler that panicked, had received: they come again marked.
     marked: usize,
-    /// How many of those have been in its own hands.
+    /// How many of those it has received itself.
     held: usize,
-    /// Whether it may have begun in the middle of a message, which it counts as skipped.
+    /// Whether it may have begun in the middle of a message, which then counts as skipped.
     may_skip: bool,
 }
 
@@ -136,7 +135,7 @@ impl<F: Subject> Scene<F> {
             Act::SenderReturns => self.sender_returns(),
             Act::Join { who, start } => self.join(who, start),
             Act::Leave { who } => {
-                // Who died cannot leave: its place is kept.
+                // A dead consumer cannot leave: its place is kept.
                 if let Some(end) = self.consumers[who].as_mut().and_then(|consumer| consumer.end.take()) {
                     end.leave();
                     self.consumers[who] = None;
@@ -189,7 +188,7 @@ impl<F: Subject> Scene<F> {
                 error.sent
             }
         };
-        // They are equally long, and so are as many frames each.
+        // They are equally long, so each has the same number of frames.
         let before = self.history.last().map_or(-1, |last| last.sequence);
         let all = sent.last_sequence.map_or(0, |last| last - before);
         for (message, index) in messages.into_iter().take(sent.count).zip(1..) {
@@ -200,7 +199,7 @@ impl<F: Subject> Scene<F> {
     fn sender_dies(&mut self, inside: bool) {
         let Some(mut sender) = self.sender.take() else { return };
         if inside {
-            // In the middle of the payload; what comes behind that is for the kill tests, which have real processes.
+            // It dies in the middle of the payload. Later moments are for the kill tests, which use real processes.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 sender.send_with(0, 60, Patience::Now, |into| {
                     into.iter_mut().take(30).for_each(|byte| *byte = 0xff);
@@ -216,13 +215,13 @@ impl<F: Subject> Scene<F> {
             return;
         }
         let sender: FramedTransportProducer<F> = TransportBuilder::new(&self.place, F::DEPTH).build_producer().unwrap();
-        // One that lives, or is to come back to something.
+        // A consumer that lives, or has something to come back to.
         let is_kept_for =
             |consumer: &Consumer<F>| consumer.end.is_some() || consumer.may_skip || !consumer.due.is_empty();
         let is_kept = self.consumers.iter().flatten().any(is_kept_for);
         assert_eq!(sender.origin() == Origin::TookOver, is_kept, "{:?}", sender.origin());
         if sender.origin() != Origin::TookOver {
-            // A new ring: of the old one there is nothing that a dead consumer could come back to.
+            // A new ring: a dead consumer cannot come back to anything of the old one.
             self.consumers = [None, None, None];
             self.history.clear();
         }
@@ -236,7 +235,7 @@ impl<F: Subject> Scene<F> {
         let builder = TransportBuilder::<F>::new(&self.place, 0).with_consumer_id(["a", "b", "c"][who]).start_at(start);
         let end = match builder.build_consumer() {
             Ok(end) => end,
-            // The last one out of a ring without a sender has removed it.
+            // The last process that left a ring without a sender has removed it.
             Err(TransportError::Build(MultiProcessError::NotFound { .. })) if self.sender.is_none() => return,
             Err(TransportError::Build(MultiProcessError::Join { .. })) if start == StartAt::Beginning => return,
             Err(other) => panic!("{other}"),
@@ -246,8 +245,8 @@ impl<F: Subject> Scene<F> {
         let from = end.current_sequence() + 1;
         self.consumers[who] = Some(match dead {
             Some(dead) => {
-                // Who began in the middle of a message and died there comes back to the rest of that message, which it
-                // skips.
+                // A consumer that began in the middle of a message and died there comes back to the rest of that
+                // message, which it skips.
                 let comes_next = |first| first == from || (dead.may_skip && from < first);
                 let first = dead.due.front().map(|sent| sent.first);
                 assert!(first.is_none_or(comes_next), "{from} instead of {first:?}");
@@ -263,14 +262,14 @@ impl<F: Subject> Scene<F> {
         });
     }
 
-    /// In the end everybody who lives gets the rest.
+    /// At the end every live consumer gets the rest.
     fn finish(mut self) {
         for consumer in self.consumers.iter_mut().flatten().filter(|consumer| consumer.end.is_some()) {
             for _ in 0..=consumer.due.len() {
                 consumer.receive();
             }
         }
-        // Whoever died leaves a ring to a collector.
+        // If a consumer died, the ring is left for a collector.
         drop(self.sender);
         self.consumers = [None, None, None];
         let _ = myelon::gc(self.place);
@@ -283,7 +282,7 @@ impl<F: Subject> Consumer<F> {
     }
 
     fn receive(&mut self) {
-        // One that began in the middle of a message says so, once, and goes on with the next.
+        // A consumer that began in the middle of a message reports that once, and continues with the next message.
         if self.may_skip && matches!(self.end().next(Patience::Now).map(drop_unread), Err(TransportError::Malformed(_)))
         {
             self.may_skip = false;
@@ -300,14 +299,14 @@ impl<F: Subject> Consumer<F> {
             (message, due) => panic!("{:?} where {due:?} was due", message.map(|message| message.sequence())),
         }
         if due.is_some() {
-            // What it began in the middle of lies before this one, also where that was passed over in silence.
+            // The message in whose middle it began comes before this one, even if it was skipped without a report.
             self.may_skip = false;
             self.marked = self.marked.saturating_sub(1);
             self.held = self.held.saturating_sub(1);
         }
     }
 
-    /// Gets a message without acknowledging it, by `give_back`.
+    /// Receives a message and gives it back with `give_back`, without acknowledging it.
     fn hold(&mut self, give_back: impl FnOnce(&mut FramedTransportConsumer<F>) -> bool) {
         if self.may_skip {
             return;
@@ -324,7 +323,7 @@ impl<F: Subject> Consumer<F> {
     }
 
     fn handler_panics(&mut self) {
-        // It comes again, marked, to the same consumer too.
+        // It comes again, marked, also to the same consumer.
         if !self.may_skip && !self.due.is_empty() {
             self.marked = self.marked.max(1);
         }
@@ -347,7 +346,7 @@ impl<F: Subject> Consumer<F> {
     }
 }
 
-/// Gives a message back that was only looked for.
+/// Gives back a message that was only looked for.
 fn drop_unread<F: Subject>(message: Option<Message<'_, F>>) {
     if let Some(message) = message {
         message.release_unread();

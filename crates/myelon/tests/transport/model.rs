@@ -7,7 +7,7 @@ use myelon::{Patience, Place, StartAt};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-/// The most that can travel with a message, for which `max_message_bytes` keeps room.
+/// The longest prefix of a message, for which `max_message_bytes` keeps room.
 const PREFIX_BYTES_MAX: usize = 32;
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ enum Operation {
         len: usize,
         hint: usize,
     },
-    /// Sends several together.
+    /// Sends several messages together.
     Batch {
         len: usize,
         count: usize,
@@ -34,7 +34,7 @@ enum Operation {
     Process {
         who: usize,
     },
-    /// The consumer leaves and another one of its id joins: at the tail.
+    /// The consumer leaves and another one joins under its id, at the tail.
     Return {
         who: usize,
     },
@@ -58,7 +58,7 @@ struct Scene<F: Subject> {
     place: Place,
     producer: FramedTransportProducer<F>,
     consumers: [Option<FramedTransportConsumer<F>>; 2],
-    /// What each has yet to receive.
+    /// What each consumer must still receive.
     queues: [VecDeque<(u8, Vec<u8>)>; 2],
     sent: usize,
 }
@@ -86,7 +86,7 @@ impl<F: Subject> Scene<F> {
         self.consumers[who].as_mut().expect("joined from the beginning")
     }
 
-    /// Notes what came of an attempt to send.
+    /// Notes the result of an attempt to send.
     fn note(&mut self, message: Vec<u8>, result: Result<i64, TransportError>) {
         let most = self.producer.max_message_bytes();
         match result {
@@ -158,7 +158,7 @@ impl<F: Subject> Scene<F> {
         }
     }
 
-    /// In the end everybody gets the rest.
+    /// At the end every consumer gets the rest.
     fn finish(mut self) {
         for who in [0, 1] {
             while !self.queues[who].is_empty() {

@@ -12,14 +12,14 @@ use testkit::test_name;
 /// The environment variable that tells a victim its ring.
 const RING: &str = "TRANSPORT_TEST_RING";
 
-/// How many senders are killed, each somewhere else.
+/// How many senders are killed, each at another point.
 const KILLS: usize = 12;
 
 fn build<F: Subject>(name: &str) -> FramedTransportProducer<F> {
     TransportBuilder::new(name, F::DEPTH).build_producer().unwrap()
 }
 
-/// What message `number` of a sender holds: its number, and more than one frame or line, mostly.
+/// The content of message `number` of a sender: its number, and mostly more than one frame or line.
 pub(crate) fn message(author: u32, number: usize) -> Vec<u8> {
     [&number.to_le_bytes()[..], &payload(number * 7 % 240, author as usize + number)].concat()
 }
@@ -74,8 +74,8 @@ fn kill_senders<F: Subject>(format: &str) {
     for kill in 0..KILLS {
         let mut victim = sender(format, &name);
         let author = victim.pid();
-        // The first consumer joins in the middle, at the tail, where a message begins: the oldest frame that is certain
-        // to stay may be inside of one. The others are there from the first message on.
+        // The first consumer joins at the tail, where a message begins: the oldest frame that is certain to stay may be
+        // inside a message. The others are there from the first message on.
         let mut next = consumer.is_some().then_some(0);
         let consumer = consumer.get_or_insert_with(|| {
             TransportBuilder::new(name.as_str(), F::DEPTH).start_at(StartAt::Tail).build_consumer().unwrap()

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use testkit::names::{ShmGuard, unique};
 use testkit::watchdog::Watchdog;
 
-/// What one test may take on a machine that does ten other things. It normally takes milliseconds.
+/// The limit for one test on a busy machine. A test normally takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Frames that are filled up soon, and aligned to nothing.
+/// Small frames with alignment 1.
 pub(crate) type Small = FixedFrame<40>;
 
 /// Frames whose payload is aligned to 16.
 pub(crate) type Aligned = AlignedFixedFrame<96>;
 
-/// A format that is put to the tests, with a depth at which laps come soon.
+/// A format under test, with a depth that gives laps soon.
 pub(crate) trait Subject: Format {
     const DEPTH: usize;
 }
@@ -46,7 +46,7 @@ pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_millis(30)
 }
 
-/// Runs `claim` over a place of every kind; nothing may be left of it.
+/// Runs `claim` over a place of every kind; nothing of the place may be left.
 pub(crate) fn everywhere(claim: impl Fn(Place)) {
     let _watchdog = watchdog();
     let shm = ShmGuard::new();

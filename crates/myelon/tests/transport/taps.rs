@@ -8,12 +8,12 @@ use myelon::transport::{Malformed, MessageCopy, TransportTap};
 use myelon::{Origin, SharedDisruptorBuilder};
 use testkit::names::ShmGuard;
 
-/// A length for message `number` that is another one each time, and takes several lines mostly.
+/// A length for message `number` that changes each time, and mostly takes several lines.
 fn len(number: usize) -> usize {
     number * 37 % 500
 }
 
-/// The number of a message that must be one of those of [`len`], and whole.
+/// Checks that a message has the length of [`len`] and is whole, and returns its number.
 #[track_caller]
 fn check(message: &MessageCopy<'_>) -> usize {
     let number = message.sequence() as usize;
@@ -108,7 +108,7 @@ fn a_tap_goes_on_through_the_death_of_its_sender_and_the_take_over_and_misses_no
             assert_eq!(copy[..], message(author, number_of(copy)), "of sender {kill}");
             copy.sequence()
         };
-        // The consumer has joined at the tail before the tap has: it waits for what lies between the two.
+        // The consumer has joined at the tail before the tap, so it first reads the messages between the two.
         while consumer.current_sequence() + 1 < tap.next_sequence() {
             drop(consumer.next(Patience::Endless).unwrap());
         }

@@ -8,7 +8,7 @@ use myelon::typed_transport::{TypedConsumer, TypedProducer};
 use myelon::{MultiProcessError, Patience};
 use testkit::names::ShmGuard;
 
-/// `RkyvStep` as a later build has it.
+/// `RkyvStep` in a later build.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct LaterStep;
 

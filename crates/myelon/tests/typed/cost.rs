@@ -13,7 +13,7 @@ thread_local! {
     static ENCODED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// A number of bytes, which count how often they are encoded and say nothing about their number in advance.
+/// A number of bytes that counts its encodings and does not tell its length in advance.
 struct Blob(usize);
 
 impl Codec for Blob {
@@ -65,8 +65,7 @@ fn a_record_is_encoded_again_only_at_the_end_of_the_ring() {
         assert_eq!(consumer.receive_owned(Patience::Endless).unwrap().unwrap().0.0, 30_000);
     }
     let again = ENCODED.get() as usize - messages;
-    // Once, or with a remainder that doubling does not take far enough, twice; and the working set may end before the
-    // ring.
+    // Once per lap, or twice if doubling does not reach far enough; and the working set may end before the ring.
     assert!(again <= 4 * laps, "{again} of {messages} messages were encoded again");
 }
 
@@ -78,7 +77,7 @@ fn a_small_message_does_not_wait_for_the_room_of_the_large_one_before_it() {
     producer.try_publish(&Blob(100), 0).expect("what is left suffices for a small one");
 }
 
-/// Sends and receives in place until everything has grown, and then counts.
+/// Sends and receives in place until all buffers have grown, and then counts.
 fn allocations_when_warm<T: Codec, F: Format>(
     depth: usize,
     message: &T,

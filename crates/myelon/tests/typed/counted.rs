@@ -7,19 +7,19 @@ thread_local! {
     static ENCODED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// How often a message was encoded, or gone through, in this thread.
+/// How often a message was encoded or measured in this thread.
 pub(crate) fn encodings() -> u32 {
     ENCODED.get()
 }
 
-/// The same during `call`.
+/// The number of encodings during `call`.
 pub(crate) fn encodings_of(call: impl FnOnce()) -> u32 {
     let before = encodings();
     call();
     encodings() - before
 }
 
-/// A message of serde's.
+/// A message with serde's traits.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Counted(pub(crate) Vec<u8>);
 

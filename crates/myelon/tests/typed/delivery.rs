@@ -64,7 +64,7 @@ impl Codec for Fragile {
     }
 }
 
-/// A number of bytes, which are claimed and then, if it says so, not written.
+/// A number of bytes, which are claimed and, if `is_refused`, not written.
 struct Bulk {
     len: usize,
     is_refused: bool,
@@ -110,7 +110,7 @@ fn a_wait_for_a_typed_message_does_not_end_where_only_padding_is_there() {
     producer.publish(&Bulk { len: 600, is_refused: false }, 0).unwrap();
     assert!(is_available(&mut consumer));
     assert_eq!(consumer.receive_owned(Patience::Now).unwrap().unwrap().0.len, 600);
-    // It does not fit before the end of the ring, so what is left there is padded; then it is given up.
+    // It does not fit before the end of the ring, so the rest of the ring is padded; then it is given up.
     let before = consumer.producer_sequence();
     producer.publish(&Bulk { len: 500, is_refused: true }, 0).unwrap_err();
     assert_eq!(consumer.producer_sequence(), before);

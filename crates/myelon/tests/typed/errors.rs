@@ -112,7 +112,7 @@ fn a_message_that_is_skipped_says_what_is_wrong_with_it() {
     says(consumer.next(Patience::Now).map(drop), "a message was skipped: a frame has flags 0x40, which mean nothing");
 }
 
-/// A message that no form of its codec has.
+/// A message with a value that its codec cannot encode.
 #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[rkyv(crate = myelon::codec::rkyv_support::rkyv)]
 struct Located {

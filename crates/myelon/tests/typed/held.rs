@@ -36,7 +36,7 @@ fn is_read_elsewhere<F: Format>(stream: Stream<Tick, F>) {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     producer.publish(&tick(1), 9).unwrap();
-    // Counted by its consumer, once each, when it takes the next one.
+    // The consumer counts each of them once, when it takes the next message.
     let message = consumer.next_held(Patience::Now).unwrap().expect("sent");
     let counters = producer.ring_counters().snapshot();
     let decoded: u64 =

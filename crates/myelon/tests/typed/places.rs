@@ -29,7 +29,7 @@ fn attach_bytes<F: Format>(place: &Place) -> FramedTransportConsumer<F> {
     FramedTransportConsumer::attach_with_consumer_id(place, 0, "w", MyelonWaitStrategy::Adaptive).unwrap()
 }
 
-/// How the consumer for which the producer waits has gone.
+/// What happened to the consumer for which the producer waits.
 #[track_caller]
 fn ending_of<F: Format>(producer: &mut FramedTransportProducer<F>) -> Ending {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -47,7 +47,7 @@ fn ending_of<F: Format>(producer: &mut FramedTransportProducer<F>) -> Ending {
     panic!("the ring does not wait for the consumer");
 }
 
-/// The worker has handled message 0 and is dropped in some way before it has acknowledged message 1.
+/// The worker has handled message 0 and is dropped by `go` before it has acknowledged message 1.
 fn successor_gets_what_was_not_acknowledged<F: Format>(depth: usize, go: impl FnOnce(TypedConsumer<BincodeStep, F>)) {
     let place = Place::heap();
     let mut producer = TypedProducer::<BincodeStep, F>::create(&place, depth).unwrap();
@@ -66,7 +66,7 @@ fn successor_gets_what_was_not_acknowledged<F: Format>(depth: usize, go: impl Fn
 
 fn drops_of_every_kind<F: Format>(depth: usize) {
     successor_gets_what_was_not_acknowledged::<F>(depth, drop);
-    // An error on its way out of `main`.
+    // An error that ends `main`.
     successor_gets_what_was_not_acknowledged::<F>(depth, |mut consumer| {
         let main = move || {
             consumer.next(Patience::Now).unwrap().unwrap().release_unread();
@@ -117,7 +117,7 @@ fn leaving_gives_the_place_up<F: Format>(depth: usize) {
     for leave in [
         |place: &Place| attach::<F>(place).leave(),
         |place: &Place| attach_bytes::<F>(place).leave(),
-        // An id that nobody chose is one to which nobody can come back.
+        // No consumer can come back to an id that the library chose.
         |place: &Place| drop(TransportBuilder::<F>::new(place, 0).build_consumer().unwrap()),
     ] {
         let place = Place::heap();

@@ -37,7 +37,7 @@ enum Ring {
     IsFull,
 }
 
-/// The refusal of `huge`, with every patience, by a ring that has a reader which does not look.
+/// The errors for `huge`, with every patience, of a ring whose reader does not read.
 fn refusals<T: Codec, F: Format>(depth: usize, small: &T, huge: &T) -> Vec<TransportError> {
     let mut refusals = Vec::new();
     for ring in [Ring::IsEmpty, Ring::HasOneMessage, Ring::IsFull] {
@@ -53,7 +53,7 @@ fn refusals<T: Codec, F: Format>(depth: usize, small: &T, huge: &T) -> Vec<Trans
             (Patience::Endless, None),
             (Patience::Managed, Some(&["worker"])),
             (Patience::ManagedUntil(far_away()), Some(&["worker"])),
-            // It is not waited for one that is not there either.
+            // The call does not wait for an absent consumer either.
             (Patience::Managed, Some(&["worker", "absent"])),
         ];
         for (patience, required) in cases {
@@ -119,7 +119,7 @@ fn a_limit_of_the_users_is_told_with_the_exact_size_and_without_a_larger_ring() 
     assert_eq!((len_bytes, limit_bytes, depth_wanted), (8 + 8 + 8 + 5000 + 8, 1000, None));
 }
 
-/// How many messages a ring takes behind `before`, sent by `send`.
+/// How many messages a ring takes after `before`, sent by `send`.
 fn taken_behind<T: Codec, F: Format>(
     depth: usize,
     before: &T,
@@ -138,7 +138,7 @@ fn taken_behind<T: Codec, F: Format>(
     }
 }
 
-/// A ring takes as many typed messages as it takes of the same bytes, whatever was sent before.
+/// Checks that a ring takes as many typed messages as messages of the same bytes, whatever was sent before.
 fn waits_for_its_own_room<T: Codec, F: Format>(depth: usize, messages: [&T; 2]) {
     for [before, message] in [messages, [messages[1], messages[0]]] {
         let mut room = vec![0; 1 << 20];
@@ -166,7 +166,7 @@ fn a_message_that_fits_waits_for_its_own_room_and_no_more() {
 
 #[test]
 fn room_that_a_reader_releases_during_the_wait_is_enough_if_it_is_the_messages_own() {
-    // 40 000 bytes of 64 KiB are taken, and 26 817 do not fit beside them. During the wait 30 000 of the 40 000 are
+    // 40 000 bytes of 64 KiB are in use, and 26 817 do not fit beside them. During the wait 30 000 of the 40 000 are
     // released, and no more.
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Counted, Records>::of_depth(1 << 16);
     for len in [30_000, 10_000] {
@@ -188,7 +188,7 @@ fn room_that_a_reader_releases_during_the_wait_is_enough_if_it_is_the_messages_o
     });
 }
 
-/// A size hint that is far from the truth.
+/// A message with a size hint that is far from its length.
 #[derive(Debug, PartialEq)]
 struct Hinted {
     hint: usize,
@@ -219,7 +219,7 @@ impl Codec for Hinted {
 fn hint_is_not_waited_for<F: Format>(depth: usize) {
     for hint in [0, 1 << 14, usize::MAX] {
         let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Hinted, F>::of_depth(depth);
-        // A message of another length before: that one is no room to wait for either.
+        // A message of another length comes before: its room is not what the call waits for.
         let fill = vec![0; 1000];
         while producer.send_raw(&fill, 0, Patience::Now).is_ok() {}
         drop(consumer.next(Patience::Now).unwrap().unwrap());
@@ -233,10 +233,10 @@ fn a_hint_is_no_room_to_wait_for() {
     hint_is_not_waited_for::<AlignedFixedFrame<4080>>(16);
 }
 
-/// Sends messages of mixed lengths past a reader that is always late; the most encodings that one of them took.
+/// Sends messages of mixed lengths to a reader that is always late. Returns the most encodings of one message.
 fn most_encodings<T: Codec + 'static, F: Format>(depth: usize, longest: usize, message: impl Fn(usize) -> T) -> u32 {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<T, F>::of_depth(depth);
-    // A reader that makes room in small pieces, each time that the producer has found too little.
+    // A reader that makes a little room each time that the producer has found too little.
     let reader = std::thread::spawn(move || {
         let mut received = 0;
         while consumer.next(Patience::Endless).is_ok() {
@@ -273,7 +273,7 @@ fn a_message_for_a_full_ring_is_encoded_once_however_long_it_waits() {
     for _ in 0..4 {
         producer.publish(&Counted(vec![1; 4000]), 0).unwrap();
     }
-    // The first finds memory to be encoded into; from then on it is there.
+    // The first message allocates the buffer; later messages use it.
     assert!(producer.try_publish(&Counted(vec![2; 4000]), 0).is_err());
     let message = Counted(vec![3; 4000]);
     let once = encodings_of(|| {
@@ -293,7 +293,7 @@ fn a_message_for_a_full_ring_is_encoded_once_however_long_it_waits() {
 fn a_codec_that_does_not_know_a_length_is_refused_without_it() {
     let Stream { guards: _guards, mut producer, consumer: _consumer } =
         Stream::<Unmeasured, Records>::of_depth(1 << 14);
-    // The first attempt has less room than there can be.
+    // The first attempt has less room than the whole ring.
     producer.send_raw(&[0; 8000], 0, Patience::Endless).unwrap();
     let limit = producer.raw().max_message_bytes();
     let mut refusal = None;
@@ -304,7 +304,7 @@ fn a_codec_that_does_not_know_a_length_is_refused_without_it() {
     assert!(len_bytes > limit && encodings <= 2, "{len_bytes} bytes after {encodings} encodings");
 }
 
-/// A message that takes one byte more than it is given each time that it is encoded; it counts how often that is.
+/// A message that needs one byte more than it is given, each time; it counts its encodings.
 struct Growing(Cell<u32>);
 
 impl Codec for Growing {
@@ -328,7 +328,7 @@ impl Codec for Growing {
 #[test]
 fn a_message_that_changes_while_it_is_sent_is_an_error_and_not_a_loop() {
     let Stream { guards: _guards, mut producer, consumer: _consumer } = Stream::<Growing, Records>::of_depth(1 << 14);
-    // The first attempt has less room than there can be.
+    // The first attempt has less room than the whole ring.
     producer.send_raw(&[0; 8000], 0, Patience::Endless).unwrap();
     let message = Growing(Cell::new(0));
     let TypedPublishError::Codec(CodecError::Encode { source, .. }) = producer.publish(&message, 0).unwrap_err() else {

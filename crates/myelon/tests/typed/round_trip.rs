@@ -77,7 +77,7 @@ fn whole_messages_over_every_format() {
     owned_and_decoded::<_, Frame>(DEPTH, &steps().map(BincodeStep));
     owned_and_decoded::<_, Frame>(DEPTH, &steps().map(RkyvStep));
     owned_and_decoded::<_, Frame>(DEPTH, &objects());
-    // Their payloads are not aligned, which decoding does not mind.
+    // Their payloads are not aligned; decoding does not need that.
     owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &steps().map(BincodeStep));
     owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &steps().map(RkyvStep));
     owned_and_decoded::<_, FixedFrame<2500>>(DEPTH, &objects());

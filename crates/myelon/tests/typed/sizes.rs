@@ -14,7 +14,7 @@ fn is_sent<T>(answer: Result<T, TypedPublishError>) -> bool {
     answer.inspect_err(|error| assert!(error.is_full(), "{error}")).is_ok()
 }
 
-/// One by one, and as batches of one.
+/// Sends messages one by one, and as batches of one.
 fn each_is_encoded_once_by_both_calls<T: Codec, F: Format>(depth: usize, new: fn(usize) -> T) {
     for in_batches in [false, true] {
         each_is_encoded_once(|| {
@@ -40,7 +40,7 @@ fn counted(len: usize) -> Counted {
 fn whatever_their_lengths_messages_are_encoded_once_over_records() {
     each_is_encoded_once_by_both_calls::<_, Records>(1 << 18, counted);
     each_is_encoded_once_by_both_calls::<_, Records>(1 << 18, Unmeasured);
-    // A large ring, of which a message takes little.
+    // In a large ring a message takes little.
     each_is_encoded_once_by_both_calls::<_, Records>(1 << 20, counted);
 }
 
@@ -61,10 +61,10 @@ fn a_sender_that_waits_encodes_each_message_once_too() {
     for (name, length) in LENGTHS {
         let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Counted, Records>::of_depth(1 << 18);
         let counters = consumer.ring_counters();
-        // Waits that are over.
+        // Counts the waits that are over.
         let (waited, done) = (AtomicU64::new(0), AtomicBool::new(false));
         let encodings = std::thread::scope(|scope| {
-            // Reads one message after the other while the producer waits, and none while it does not.
+            // Reads messages only while the producer waits.
             scope.spawn(|| {
                 while !done.load(Ordering::Acquire) {
                     if count(&counters, ids::PRODUCER_FULL_EVENTS) > waited.load(Ordering::Acquire) {
@@ -110,6 +110,6 @@ fn after_one_huge_message_short_ones_wait_for_none_of_its_room_and_are_soon_enco
         producer.try_publish(&counted(100), 0).expect("there is room for a short one");
         in_place.push(copied_bytes(&producer) == before);
     }
-    // Its length is forgotten with the second run of 32 that ends after it.
+    // Its length is forgotten at the end of the second run of 32 after it.
     assert!(in_place[63..].iter().all(|is_in_place| *is_in_place), "{in_place:?}");
 }

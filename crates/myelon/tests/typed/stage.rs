@@ -7,7 +7,7 @@ use std::time::Duration;
 use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 
-/// A frame that holds a small message, and cuts a scheduler's step into seven.
+/// A frame that holds a small message; a scheduler's step takes seven of them.
 pub type Frame = AlignedFixedFrame<4080>;
 
 /// Slots of a ring of frames.
@@ -16,14 +16,15 @@ pub const DEPTH: usize = 16;
 /// Bytes of a ring of records.
 pub const BYTES: usize = 1 << 18;
 
-/// A stream in shared memory. Who takes it apart names `guards` first: what is bound first is dropped last.
+/// A stream in shared memory. A test that destructures it must bind `guards` first: what is bound first is dropped
+/// last.
 pub struct Stream<T: Codec, F: Format> {
     pub guards: Guards,
     pub producer: TypedProducer<T, F>,
     pub consumer: TypedConsumer<T, F>,
 }
 
-/// Fail the test when it hangs, or leaves something behind.
+/// Fail the test if it hangs or leaves segments.
 pub struct Guards {
     pub names: ShmGuard,
     _watchdog: Watchdog,

@@ -18,7 +18,7 @@ fn tick(number: u64) -> Tick {
     Tick { number, words: (0..number as u32 % 50).collect() }
 }
 
-/// The same by its name, with another field.
+/// A type of the same name with another field.
 mod other {
     #[myelon::message]
     pub(crate) struct Tick {
@@ -38,7 +38,7 @@ fn a_typed_tap_decodes_what_it_did_not_miss() {
     let mut tap = TypedTap::<Tick>::attach(names.name("s")).unwrap();
     for number in 0..2000 {
         producer.publish(&tick(number), number as u8).unwrap();
-        // Lapped now and then.
+        // The tap is lapped now and then.
         if number % 300 < 200 {
             let copy = tap.next(Patience::Now).unwrap().expect("sent");
             assert_eq!((copy.decode().unwrap(), copy.kind()), (tick(copy.sequence() as u64), copy.sequence() as u8));

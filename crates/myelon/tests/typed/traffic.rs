@@ -5,10 +5,10 @@ use crate::counted::encodings_of;
 /// How often a message may be encoded, on average.
 pub(crate) const ENCODINGS_MAX: f64 = 1.05;
 
-/// Messages of a stream. What is learned at its beginning is a part of the average.
+/// The messages of a stream. The average includes what is learned at its beginning.
 pub(crate) const MESSAGES: usize = 600;
 
-/// The longest message of a stream, but for the huge one, which is the longest of all.
+/// The longest usual message of a stream; the huge one is longer.
 const LONGEST: usize = 64_000;
 const HUGE: usize = 200_000;
 
@@ -75,8 +75,8 @@ fn encodings(
     f64::from(encodings) / f64::from(calls)
 }
 
-/// All lengths with every reader. `new` makes two ends of which neither waits: what sends a message of that many bytes,
-/// or says that there is no room, and what reads one.
+/// Runs all lengths with every reader. `new` makes two closures that do not wait: one sends a message of that many
+/// bytes, or returns that there is no room; the other one reads a message.
 pub(crate) fn each_is_encoded_once<S: FnMut(usize) -> bool, R: FnMut()>(mut new: impl FnMut() -> (S, R)) {
     let mut too_often = vec![];
     for (name, length) in LENGTHS {

@@ -52,15 +52,15 @@ struct Received {
     payload: Vec<u8>,
 }
 
-/// Whether it is the one that was sent, with everything that went with it.
+/// Whether it is the message that was sent, with all its properties.
 fn is_of(received: &Received, sent: &Sent) -> bool {
     let Envelope { kind, msg_id, mark, trace_id, .. } = received.envelope;
     let prefix = Prefix { total: None, mark, trace_id };
     (kind, msg_id, prefix, &received.payload) == (sent.kind, sent.msg_id, sent.prefix, &sent.payload)
 }
 
-/// Pushes a frame as one that may still be written, and undoes that: what came of it, and the message if it was the
-/// last frame of one.
+/// Pushes a frame as one that may still be written, and undoes that. Returns the result, and the message if the frame
+/// completed one.
 fn push_ahead<E: FramedTransportFrame>(reassembler: &mut Reassembler, frame: &E) -> Option<(Pushed, Vec<u8>)> {
     let bookmark = reassembler.bookmark();
     let copy = |offset: usize, into: &mut [u8]| into.copy_from_slice(&frame.data()[offset..][..into.len()]);
@@ -95,7 +95,7 @@ fn push<E: FramedTransportFrame>(
     pushed
 }
 
-/// Pushes all frames, those that are innocent of a fault again; returns the messages and the faults.
+/// Pushes all frames, again those that did not cause a fault; returns the messages and the faults.
 fn feed<E: FramedTransportFrame>(reassembler: &mut Reassembler, frames: &[E]) -> (Vec<Received>, Vec<Malformed>) {
     let (mut received, mut faults) = (Vec::new(), Vec::new());
     for frame in frames {
@@ -121,7 +121,7 @@ fn any_prefix() -> impl Strategy<Value = Prefix> {
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {
-    // Around one and two frames everything changes; beyond, only the number of frames does.
+    // Lengths of about one and two frames take different paths; longer ones differ only in the number of frames.
     let len = prop_oneof![0..100_usize, 0..2000_usize];
     let sent = |(kind, msg_id, prefix, len, seed): (u8, u32, Prefix, usize, u8)| {
         let payload = (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect();
@@ -140,7 +140,7 @@ fn comes_back<E: FramedTransportFrame>(sent: &[Sent]) {
     assert_eq!(reassembler.skipped(), 0);
 }
 
-/// What befalls frames on the way.
+/// A fault of frames on their way.
 #[derive(Clone, Debug)]
 enum Mishap {
     Lose(usize),
@@ -173,7 +173,7 @@ fn befall<E: FramedTransportFrame>(frames: &mut Vec<E>, mishap: &Mishap) {
     }
 }
 
-/// After whatever has happened, whole messages are received again, all of them.
+/// Checks that after any fault whole messages are received again, all of them.
 fn goes_on<E: FramedTransportFrame>(reassembler: &mut Reassembler) {
     let sent = [Sent::plain(1, 500), Sent::plain(2, 3)];
     let frames: Vec<E> = sent.iter().flat_map(Sent::frames).collect();
@@ -195,7 +195,7 @@ proptest! {
         sizes in prop::collection::vec(0..300_usize, 1..6),
         mishaps in prop::collection::vec(any_mishap(), 1..4),
     ) {
-        // Distinct ids, as one sender gives them: a message with a frame of another is recognised by nothing else.
+        // Distinct ids, as one sender gives them: only they reveal a message with a frame of another one.
         let sent: Vec<_> = sizes.iter().enumerate().map(|(id, size)| Sent::plain(id as u32, *size)).collect();
         let mut frames: Vec<Small> = sent.iter().flat_map(Sent::frames).collect();
         let mishaps = mishaps.iter().filter(|mishap| !matches!(mishap, Mishap::Overwrite(..)));
@@ -235,7 +235,7 @@ proptest! {
         let frames: Vec<_> = garbage.iter().map(|(bytes, flags)| {
             let mut frame = Aligned::new_zeroed();
             frame.as_mut_bytes()[..28].copy_from_slice(bytes);
-            // Most frames would stop at their first number.
+            // Otherwise most frames would be refused at their first number.
             frame.as_mut_bytes()[1..4].fill(0);
             frame.as_mut_bytes()[5] = *flags;
             frame
@@ -292,7 +292,7 @@ fn a_forged_total_is_refused_and_allocates_nothing() {
             "{faults:?}"
         );
     }
-    // One that could be true costs what has arrived.
+    // A plausible length costs only the bytes that have arrived.
     let mut reassembler = Reassembler::new(Small::SHAPE, usize::MAX / 2);
     feed(&mut reassembler, &[with_total(&frames[0], 1 << 20)]);
     assert_eq!((reassembler.message().len(), reassembler.buffer.capacity_bytes()), (32, 32));

@@ -9,7 +9,7 @@ use disruptor_mp::{InvalidWaitStrategy, WaitStrategy};
 use std::fmt;
 use std::str::FromStr;
 
-/// What a runner's line begins with.
+/// The beginning of a runner's line.
 const WHAT: &str = "myelon-runner";
 
 /// Version of its fields.
@@ -27,7 +27,7 @@ pub struct MyelonTransportConfig {
     pub wait_strategy: WaitStrategy,
 }
 
-/// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
+/// The same fields before they are checked, so that a configuration file cannot contain what the constructor refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedConfig {
@@ -46,7 +46,7 @@ impl TryFrom<UncheckedConfig> for MyelonTransportConfig {
 }
 
 impl MyelonTransportConfig {
-    /// That configuration.
+    /// A configuration of these depths and this wait strategy.
     ///
     /// # Errors
     /// `NoDepth` if a depth is 0: a ring has at least one slot, or one byte.
@@ -59,11 +59,11 @@ impl MyelonTransportConfig {
         Ok(Self { rpc_depth, response_depth, wait_strategy })
     }
 
-    /// The configuration of a program whose options may be absent: defaults in their place. `busy_spin` is `Some(true)`
-    /// for spinning, `Some(false)` for sleeping in the kernel, and `None` for whatever is best.
+    /// The configuration of a program whose options may be absent: defaults replace absent ones. `busy_spin` is
+    /// `Some(true)` for spinning, `Some(false)` for sleeping in the kernel, and `None` for the default.
     ///
     /// # Errors
-    /// As [`new`](Self::new), of a depth that was given: absent ones are never 0.
+    /// As [`new`](Self::new), for a depth that was given: the defaults are never 0.
     pub fn resolve(
         rpc_depth: Option<usize>,
         response_depth: Option<usize>,
@@ -119,7 +119,7 @@ pub struct RunnerMyelonTransportConfig {
     pub wait_strategy: WaitStrategy,
 }
 
-/// The same fields before they were checked: a file is believed as little as a line.
+/// The same fields before they are checked: a file is trusted as little as a line.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedRunner {
@@ -257,7 +257,8 @@ mod tests {
 
         #[test]
         fn no_fields_with_a_right_sum_make_anybody_panic(name in "rpc|rpc-depth|wait|x", value: Vec<u8>) {
-            // Whoever writes such a line has our version and means harm, or a version of ours that forgot to say so.
+            // A line with such an error was written on purpose, or by a version of this library that did not change its
+            // version number.
             let name: &'static str = Box::leak(name.into_boxed_str());
             prop_assert!(Writer::new(WHAT, VERSION).field(name, value).finish().parse::<RunnerMyelonTransportConfig>().is_err());
         }

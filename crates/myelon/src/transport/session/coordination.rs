@@ -6,10 +6,10 @@ use super::name::SEGMENT_NAME_LIMIT_MACOS;
 use super::tag::compact_session_tag;
 use disruptor_mp::{MultiProcessError, MultiProcessResult, SharedCursor};
 
-/// How often the cursor may change hands under us before we report what stands in the way.
+/// How often the cursor may change its owner during the call before the error is returned.
 const ATTEMPTS: usize = 16;
 
-/// The name of the cursor beside the ring `ring_name`: `{ring_name}_cr`, or, where that would be longer than every system takes,
+/// The name of the cursor beside the ring `ring_name`: `{ring_name}_cr`, or, if that is longer than some system takes,
 /// `cr_` and the tag of the ring's name. No ring of a session has such a name.
 pub fn coordination_cursor_name(ring_name: &str) -> String {
     let readable = format!("{ring_name}_cr");
@@ -19,8 +19,8 @@ pub fn coordination_cursor_name(ring_name: &str) -> String {
     }
 }
 
-/// The cursor beside the ring `ring_name`: a new one that stands at -1 and is this process's to advance, or, if somebody alive has made it,
-/// a view of that one. [`SharedCursor::is_owner`] says which. What a dead process has left is replaced.
+/// The cursor beside the ring `ring_name`: a new one at -1 that this process advances, or, if a live process has made
+/// it, a view of that one. [`SharedCursor::is_owner`] says which. A cursor that a dead process has left is replaced.
 ///
 /// # Errors
 /// See [`MultiProcessError`].
@@ -33,7 +33,7 @@ pub fn ensure_coordination_cursor(ring_name: &str) -> MultiProcessResult<SharedC
             created => return created,
         }
         match SharedCursor::attach(&name) {
-            // Its creator has removed it between our two looks, so it is our turn to create it.
+            // Its creator has removed it between the two looks, so this process tries to create it.
             Err(MultiProcessError::NotFound { .. }) if attempts < ATTEMPTS => attempts += 1,
             attached => return attached,
         }

@@ -8,7 +8,7 @@ use disruptor_mp::schema::NAME_BYTES_MAX;
 use disruptor_mp::{MmapTransportLayout, ShapeError};
 use std::path::PathBuf;
 
-/// What the names of a session's rings begin with unless its layout says otherwise.
+/// The default prefix of the names of a session's rings.
 pub const DEFAULT_TRANSPORT_PREFIX: &str = "vmy";
 
 /// Depth of the ring from the scheduler to all runners, in slots of fixed frames. Rings of records have bytes: choose
@@ -35,15 +35,15 @@ pub enum SessionLayoutError {
         /// Which depth: `rpc` or `response`.
         ring: &'static str,
     },
-    /// A ring of that depth cannot be.
+    /// There can be no ring of that depth.
     #[error("the {ring} ring cannot be: {source}")]
     Depth {
         /// Which ring: `broadcast` or `response`.
         ring: &'static str,
-        /// Which number is wrong.
+        /// What is wrong with it.
         r#source: ShapeError,
     },
-    /// What the messages of a ring are said to be cannot be a content tag: see
+    /// The content tag of a ring is not valid: see
     /// [`InvalidContentTag`](disruptor_mp::MultiProcessError::InvalidContentTag).
     #[error(
         "the {ring} ring cannot be: {tag:?} is no content tag, which has 1 to {NAME_BYTES_MAX} bytes and no character that cannot be seen"
@@ -51,19 +51,19 @@ pub enum SessionLayoutError {
     ContentTag {
         /// Which ring: `broadcast` or `response`.
         ring: &'static str,
-        /// What was given.
+        /// The tag that was given.
         tag: String,
     },
     /// The session has fewer runners. Ranks begin at 0.
     #[error("there is no worker {rank}: the session has {runner_count}, with ranks from 0")]
     NoSuchRank {
-        /// Who was asked for.
+        /// The rank that was asked for.
         rank: usize,
         /// How many there are.
         runner_count: usize,
     },
-    /// One of the rings would have a name that not every system takes: the prefix is too long for so many runners, or
-    /// has other characters.
+    /// One of the rings would have a name that some systems refuse: the prefix is too long for this number of runners,
+    /// or has characters that are not allowed.
     #[error(transparent)]
     Name(#[from] InvalidSegmentName),
 }
@@ -101,7 +101,7 @@ pub(super) fn check_depths(rpc_depth: usize, response_depth: usize) -> Result<()
     Ok(())
 }
 
-/// The same fields before they were checked, so that a configuration file cannot bring in what the constructor refuses.
+/// The same fields before they are checked, so that a configuration file cannot contain what the constructor refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedLayout {
@@ -125,11 +125,12 @@ impl TryFrom<UncheckedLayout> for MyelonTransportLayout {
 }
 
 impl MyelonTransportLayout {
-    /// The rings of the session called `label`, whose names begin with [`DEFAULT_TRANSPORT_PREFIX`]. Depths are slots
-    /// for fixed frames and bytes for records.
+    /// The rings of the session `label`, whose names begin with [`DEFAULT_TRANSPORT_PREFIX`]. Depths are in slots for
+    /// fixed frames and in bytes for records.
     ///
     /// # Errors
-    /// [`SessionLayoutError`]: no runners, no depth, no prefix, or so many runners that a name becomes too long.
+    /// [`SessionLayoutError`]: no runners, no depth, no prefix, or a name that becomes too long because there are too
+    /// many runners.
     pub fn for_session(
         label: &str,
         runner_count: usize,
@@ -171,12 +172,12 @@ impl MyelonTransportLayout {
         format!("{}{}r{rank:x}", self.prefix, self.session_tag)
     }
 
-    /// What the session is called.
+    /// The name of the session.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// What the names of the rings begin with.
+    /// The prefix of the rings' names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -1,14 +1,14 @@
 //! Which names a segment of a session may have, on every supported system.
 
-/// The longest name of a shared-memory segment in bytes. macOS has the smallest limit of the systems we know, and a session that was set up
-/// on one machine should not fail on another.
+/// The longest name of a shared-memory segment in bytes. macOS has the smallest limit of the supported systems, and a
+/// session that works on one machine should not fail on another.
 pub const SEGMENT_NAME_LIMIT_MACOS: usize = 14;
 
 /// Why a name cannot be that of a session's segment. Nothing was created or opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSegmentName {
-    /// A segment has a name.
+    /// A segment must have a name.
     #[error("a segment's name is empty")]
     Empty,
     /// Some systems would refuse it. Choose a shorter prefix.
@@ -19,7 +19,8 @@ pub enum InvalidSegmentName {
         /// The longest that is accepted.
         limit_bytes: usize,
     },
-    /// Only ASCII letters, digits, `_` and `-` survive as a segment, a file, an argument and a variable without any quoting.
+    /// Only ASCII letters, digits, `_` and `-` are valid in a segment, a file, an argument and a variable without
+    /// quotes.
     #[error("the segment name `{}` contains {found:?}; letters, digits, `_` and `-` are allowed", name.escape_debug())]
     Character {
         /// The name.
@@ -38,7 +39,7 @@ pub fn validate_segment_name(name: &str) -> Result<(), InvalidSegmentName> {
     if name.is_empty() {
         return Err(InvalidSegmentName::Empty);
     }
-    // Characters first: of a name that is wrong in both ways, the character is what cannot be a matter of opinion.
+    // Characters first: if a name is wrong in both ways, the character is the clearer error.
     if let Some(found) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {
         return Err(InvalidSegmentName::Character { name: name.to_owned(), found });
     }

@@ -2,13 +2,14 @@
 //!
 //! The hash is written here, so that no update of a library ever changes a tag.
 
-/// Length of a tag: what a prefix of three, the letter of a ring and two digits of a rank leave of a portable name.
+/// The length of a tag: what a portable name has left after a prefix of three, the letter of a ring and two digits of a
+/// rank.
 pub(super) const TAG_LEN: usize = 8;
 
 /// A label's tag: eight lower-case letters and digits, the same in every build and on every machine.
 ///
-/// Two labels may have the same tag (one pair in three million million). Nothing is shared by that: a session whose rings are there
-/// already is refused by their creation, which never opens.
+/// Two labels may have the same tag (one pair in three million million). Such sessions do not share rings: creation
+/// never opens an existing ring, so the second session is refused.
 ///
 /// ```
 /// assert_eq!(myelon::transport::compact_session_tag("engine-0"), "n7bp4u0m");
@@ -25,8 +26,8 @@ pub fn compact_session_tag(label: &str) -> String {
     tag.into_iter().map(char::from).collect()
 }
 
-/// FNV-1a with 64 bits. The standard library's hashers promise no stability between releases, and a tag must not change with a compiler: a
-/// scheduler and its workers are not always built on the same day.
+/// FNV-1a with 64 bits. The standard library's hashers are not stable between releases. A tag must not change with the
+/// compiler, because a scheduler and its workers may be built by different ones.
 pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_stable_across_builds() {
-        // A change of these is a change of the names that two builds meet under: a new major version.
+        // Changing these values changes the names by which two builds meet: that needs a new major version.
         for (label, tag) in [("", "hzj4ux45"), ("engine-0", "n7bp4u0m"), ("\u{4e2d}\u{6587} label", "b8jp0anb")] {
             assert_eq!(compact_session_tag(label), tag, "{label}");
         }

@@ -14,14 +14,14 @@ use std::str::FromStr;
 /// Begins the last field.
 const SUM: &str = ",sum=";
 
-/// Why a text is not the configuration that it should be. Nothing of it was used.
+/// Why a text is not a valid configuration. Nothing of it was used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidConfigText {
     /// It is something else, or empty: perhaps the wrong variable.
     #[error("the text does not begin with `{wanted}:`")]
     NotThis {
-        /// What such a text begins with.
+        /// The beginning of such a text.
         wanted: &'static str,
     },
     /// It was written by another version. Use the same version on both sides.
@@ -40,16 +40,16 @@ pub enum InvalidConfigText {
     Checksum {
         /// What the text says.
         found: u64,
-        /// What belongs to it.
+        /// The sum of the text as it is.
         wanted: u64,
     },
-    /// A field is not there.
+    /// A field is missing.
     #[error("the field `{field}` is missing")]
     Missing {
         /// Its name.
         field: &'static str,
     },
-    /// A field has a value that it cannot have.
+    /// A field has an invalid value.
     #[error("the field `{field}` is `{}`: {problem}", value.escape_debug())]
     Value {
         /// Its name.
@@ -59,7 +59,7 @@ pub enum InvalidConfigText {
         /// What is wrong with it.
         problem: String,
     },
-    /// There is a field that this version does not know, or one that stands there twice, or something that is no field.
+    /// There is a field that this version does not know, a field that occurs twice, or something that is no field.
     #[error("`{}` is not a field that belongs there", text.escape_debug())]
     Stray {
         /// The part of the text.
@@ -71,7 +71,7 @@ pub enum InvalidConfigText {
 pub(crate) struct Writer(String);
 
 impl Writer {
-    /// Begins a `what` of that version.
+    /// Begins a line of the kind `what` in that version.
     pub(crate) fn new(what: &'static str, version: u32) -> Self {
         Self(format!("{what}:{version}"))
     }
@@ -100,16 +100,17 @@ impl Writer {
     }
 }
 
-/// The fields of such a line, to be taken out one by one.
+/// The fields of such a line, which are taken out one by one.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Fields<'a> {
-    /// Checks what the line is, its version and its sum, in this order: a line of another version is called that, whatever its grammar.
+    /// Checks the kind, the version and the sum of a line, in this order: a line of another version is reported as
+    /// such, whatever its grammar.
     pub(crate) fn of(text: &'a str, what: &'static str, version: u32) -> Result<Self, InvalidConfigText> {
-        // Editors, shells and `$(...)` add white space around a line; no line has any of its own.
+        // Editors, shells and `$(...)` add white space around a line; a line itself has none.
         let text = text.trim();
         let rest = text.strip_prefix(what).and_then(|rest| rest.strip_prefix(':'));
         let rest = rest.ok_or(InvalidConfigText::NotThis { wanted: what })?;
@@ -136,7 +137,7 @@ impl<'a> Fields<'a> {
         Ok(Self { fields })
     }
 
-    /// Takes a field out whose bytes `read` understands; `None` if it is not there.
+    /// Takes a field out and parses its bytes with `read`; `None` if it is not there.
     pub(crate) fn optional<T>(
         &mut self,
         field: &'static str,
@@ -162,7 +163,7 @@ impl<'a> Fields<'a> {
         self.optional(field, |bytes| number(&utf8(bytes)?))
     }
 
-    /// Takes a field out whose text `read` understands.
+    /// Takes a field out and parses its text with `read`.
     pub(crate) fn parsed<T>(
         &mut self,
         field: &'static str,
@@ -171,12 +172,12 @@ impl<'a> Fields<'a> {
         self.optional(field, |bytes| read(&utf8(bytes)?))?.ok_or(InvalidConfigText::Missing { field })
     }
 
-    /// Takes a number out, of the one form that numbers have.
+    /// Takes a number out, which must have the only valid form.
     pub(crate) fn number<T: FromStr + ToString>(&mut self, field: &'static str) -> Result<T, InvalidConfigText> {
         self.parsed(field, number)
     }
 
-    /// Nothing may be left.
+    /// Ends the line: an error if fields are left.
     pub(crate) fn finish(self) -> Result<(), InvalidConfigText> {
         match self.fields.first() {
             None => Ok(()),
@@ -189,7 +190,7 @@ fn utf8(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-/// The number that a text is, of the one form that numbers have.
+/// The number in a text, which must have the only valid form.
 pub(super) fn number<T: FromStr + ToString>(text: &str) -> Result<T, String> {
     let number = text.parse::<T>().ok().filter(|number| number.to_string() == text);
     number.ok_or_else(|| "it is not a number that fits".to_owned())
@@ -227,7 +228,7 @@ mod tests {
         Writer::new(WHAT, 1).field("name", "a b").number("depth", 7u64).finish()
     }
 
-    /// `body` with the sum that belongs to it, as somebody writes it who means harm or has another version.
+    /// `body` with a correct sum, as an attacker or another version would write it.
     fn summed(body: &str) -> String {
         format!("{body}{SUM}{:016x}", fnv1a(body.as_bytes()))
     }

@@ -19,7 +19,7 @@ const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
 /// The environment variable that tells a scheduler its session's label.
 const LABEL_VARIABLE: &str = "MYELON_TEST_LABEL";
 
-/// Frames into several of which a large message is cut.
+/// Small frames: a large message is cut into several of them.
 pub(crate) type Frame = AlignedFixedFrame<1024>;
 
 #[test]
@@ -157,7 +157,7 @@ fn victim_scheduler() {
         "reaps in another thread" => {
             std::thread::spawn(|| {
                 loop {
-                    // Whatever child ends next.
+                    // Waits for the next child that ends.
                     if rustix::process::wait(rustix::process::WaitOptions::empty()).is_err() {
                         std::thread::sleep(std::time::Duration::from_millis(1));
                     }
@@ -205,12 +205,13 @@ fn victim_scheduler() {
     }
 }
 
-/// The same topology, whose rings say what their messages are.
+/// The same topology, with content tags and an urgent lane.
 pub(crate) fn tagged(topology: Topology) -> Topology {
     topology.with_content_tags("step/1", "answer/1").with_urgent_lane()
 }
 
-/// Kills worker 1, starts a successor that fails and one that does not, closes, and says what it was told.
+/// Kills worker 1, starts a successor that fails and one that does not, closes the topology, and prints what it was
+/// told.
 fn restart_and_close(topology: &Topology) {
     let starts = AtomicUsize::new(0);
     let spawn = move |rank| match rank {
@@ -237,7 +238,7 @@ fn restart_and_close(topology: &Topology) {
     say("REJOINED");
     scheduler.broadcast(b"again", 1, Patience::Until(soon())).unwrap();
     for rank in 0..2 {
-        // What the killed one had not acknowledged comes first.
+        // Messages that the killed worker had not acknowledged come first.
         until(&mut scheduler, rank, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"AGAIN"));
     }
     let has_left = |departure: &Departure| match departure.how {
@@ -299,7 +300,7 @@ fn shout<F: Format>(step: &Message<'_, F>, responses: &mut BorrowedProducer<'_, 
     responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Until(soon())).map(drop)
 }
 
-/// Writes half of a large message into the ring, says so, and goes no further.
+/// Writes half of a large message into the ring, says so, and stops there.
 pub(crate) fn stop_halfway(ring: &mut BorrowedProducer<'_>) {
     let sent = ring.send_with(1, LARGE_BYTES, Patience::Until(soon()), |into| {
         into[..LARGE_BYTES / 2].fill(b'X');
@@ -314,12 +315,12 @@ pub(crate) fn workers(role: &'static str) -> Workers {
     Workers::spawned(move |_| command(role))
 }
 
-/// This very binary, as a worker that plays `role`. What it says goes nowhere.
+/// This binary, as a worker that plays `role`. Its output is discarded.
 pub(crate) fn command(role: &str) -> Command {
     command_of(test_name!(victim_worker), role)
 }
 
-/// This very binary, as a worker that runs the test function `test`.
+/// This binary, as a worker that runs the test function `test`.
 pub(crate) fn command_of(test: &str, role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -330,7 +331,7 @@ pub(crate) fn command_of(test: &str, role: &str) -> Command {
     command
 }
 
-/// A worker that nobody's scheduler has started.
+/// A worker that no scheduler has started.
 pub(crate) fn by_hand(role: &str, invitation: &Invitation) -> Victim {
     Respawn::test(test_name!(victim_worker))
         .role(role)

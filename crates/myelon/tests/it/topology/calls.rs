@@ -19,14 +19,16 @@ const TOO_LARGE_BYTES: usize = 1 << 20;
 
 pub(super) type Sent = Result<Sequence, TopologyError>;
 
-/// The text of an error whose inner one has a report or a time in it: that is compared with what the error itself has.
+/// Checks the text of an error whose inner text has a report or a time in it: the inner text is compared with that of
+/// its `source`.
 #[track_caller]
 pub(super) fn begins(error: &TopologyError, title: &str, inner: &str) {
     assert_eq!(error.to_string(), format!("{title}: {}", error.source));
     assert!(error.source.to_string().starts_with(inner), "{error}");
 }
 
-/// What every way to send says of a message that is too large, of a ring that is full and of one that stays so.
+/// Checks the errors of a way to send: for a message that is too large, for a full ring, and for a ring that stays
+/// full.
 #[track_caller]
 pub(super) fn sending_fails(title: &str, full: &str, mut send: impl FnMut(&[u8], Patience) -> Sent) {
     let too_large = send(&vec![0; TOO_LARGE_BYTES], Patience::Now).unwrap_err();
@@ -119,7 +121,7 @@ fn a_broadcast_that_waits_for_a_dead_worker_says_of_which_session_and_which_work
     begins(&error, label, &format!("consumer `{label}, rank 0` (process {pid}) died: ring {label} ("));
 }
 
-/// What every way to answer says.
+/// The error of every way to answer.
 #[test]
 fn an_answer_that_is_not_sent_says_of_which_worker() {
     let _watchdog = Watchdog::new(PATIENCE, "answers that fail");
@@ -247,7 +249,7 @@ fn a_worker_whose_scheduler_was_replaced_says_which_worker_it_is() {
     assert_eq!(error.to_string(), format!("{name}: the ring was replaced"));
 }
 
-/// A scheduler and a worker that were told different things.
+/// A scheduler and a worker with different descriptions.
 fn of_two(schedulers: &Topology, workers: &Topology) -> (SchedulerEnd, WorkerEnd) {
     let invitation: Invitation = workers.invitation(0).unwrap();
     std::thread::scope(|scope| {

@@ -144,11 +144,11 @@ fn one_default_size_is_that_of_every_ring_of_records_and_a_response_ring_holds_t
     }
 }
 
-/// A full ring of the depth that the rule says.
+/// Checks that a ring of the depth in the rule takes exactly the messages in the rule.
 fn takes<F: Format>(in_flight: usize, message_bytes: usize) {
     let name = myelon::portable_shm_segment_name("rule");
     let depth = F::depth_for(in_flight, message_bytes).unwrap();
-    // Of a rounded depth, perhaps more.
+    // A rounded depth may take more.
     let takes = F::in_flight_for(depth, message_bytes).unwrap();
     assert!(takes >= in_flight && F::depth_for(takes, message_bytes).unwrap() == depth);
     assert!(F::depth_for(takes + 1, message_bytes).unwrap() > depth);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
-/// Workers that play `first` at their first start, and answer from then on.
+/// Workers that play `first` at their first start, and answer after a restart.
 fn first(first: &'static str, ranks: usize) -> Workers {
     let starts = AtomicUsize::new(0);
     Workers::spawned(move |_| command(if starts.fetch_add(1, Ordering::Relaxed) < ranks { first } else { "answers" }))
@@ -35,7 +35,7 @@ fn gone(scheduler: &mut SchedulerEnd, rank: usize) -> (Option<i32>, Ending) {
     }
 }
 
-/// What the successor of a worker that has answered step 1 and no other gets.
+/// Checks what the successor receives after a worker that has answered step 1 and no other.
 #[track_caller]
 fn assert_successor_gets_the_rest(scheduler: &mut SchedulerEnd, rank: usize) {
     let (rejoined, _) = until(scheduler, rank, |outcome| !matches!(outcome, Outcome::Died { .. } | Outcome::Left));
@@ -200,7 +200,7 @@ fn when_the_scheduler_closes_the_plain_loop_of_a_worker_ends_after_each_broadcas
     assert_eq!(worker.join().unwrap().unwrap(), ["step 1", "step 2", "step 3", "step 4"]);
 }
 
-/// The place says how the successor went. Of the process before it nothing says that it was killed.
+/// The place says what happened to the successor. Nothing says that the process before it was killed.
 #[test]
 fn a_worker_that_has_left_is_not_called_killed_when_its_successor_is_killed_before_the_scheduler_looks() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "a worker that leaves and a successor that is killed");
@@ -260,7 +260,7 @@ fn a_worker_that_was_killed_is_called_so_although_its_successor_is_killed_before
             other => panic!("{other:?}"),
         })
         .collect();
-    // The successor may have replaced the ring that says it of the first.
+    // The successor may have replaced the ring that says it about the first process.
     let [(one, how), (two, Ending::Killed)] = said[..] else { panic!("{said:?}") };
     assert_eq!((one, two), (first.pid(), second.pid()));
     assert!(matches!(how, Ending::Killed | Ending::Unknown), "{how:?}");

@@ -48,7 +48,7 @@ fn workers_that_were_started_by_hand_before_their_scheduler_are_met() {
     let mut first = by_hand("answers", &stage.topology.invitation(0).unwrap());
     std::thread::scope(|scope| {
         let launched = scope.spawn(|| stage.topology.launch(Workers::started_elsewhere()).unwrap());
-        // The other one comes late.
+        // The other worker comes late.
         first.wait_line("JOINED 0");
         let mut second = by_hand("answers", &stage.topology.invitation(1).unwrap());
         second.wait_line("JOINED 1");
@@ -184,7 +184,7 @@ fn a_topology_can_live_in_files() {
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 3);
     stage.assert_nothing_left();
     drop(scheduler);
-    // Fails unless it is empty.
+    // This fails unless the directory is empty.
     std::fs::remove_dir(&directory).unwrap();
 }
 
@@ -233,7 +233,7 @@ fn a_forked_child_of_the_scheduler_ends_nothing() {
     round(&mut scheduler.unwrap(), "after");
 }
 
-/// The environment variable that tells the part below its session's label.
+/// The environment variable with the session's label for the process below.
 const LABEL_VARIABLE: &str = "MYELON_TEST_NESTED";
 
 #[test]
@@ -278,7 +278,7 @@ fn a_forked_child_of_the_scheduler_meets_no_worker_in_its_place() {
     let ring = || std::fs::metadata(&stage.leftovers()[0]).unwrap().ino();
     let first_ring = ring();
     scheduler.restart(0).unwrap();
-    // The parent does not look at the successor before the child has.
+    // The parent looks at the successor only after the child has.
     let mut child = fork_then(|| {
         eventually("the successor's ring", PATIENCE, || ring() != first_ring).unwrap();
         scheduler.check_workers();

@@ -18,7 +18,7 @@ use testkit::process::{Respawn, role, say, wait_to_be_killed};
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 use testkit::{namespace, skip, test_name};
 
-/// Far beyond the watchdog: what ends before has not waited for it.
+/// Far beyond the watchdog: a call that ends in time has not waited for it.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// The workers that the launch says are missing, and its text.
@@ -68,7 +68,7 @@ fn a_child_of_another_user_is_told_to_the_scheduler_although_it_cannot_open_the_
 #[test]
 fn a_child_whose_response_ring_cannot_be_made_is_told_to_the_scheduler_at_once() {
     let label = testkit::names::short();
-    // More than any machine has: only the worker, which makes the ring, finds that out.
+    // More memory than any machine has: only the worker, which makes the ring, notices that.
     let topology =
         Topology::<Records>::with_depths(&label, 1usize, 128 << 10, 1 << 44).unwrap().with_rendezvous_timeout(LONG);
     let (missing, text) = missing(&topology, workers("answers"));
@@ -229,13 +229,14 @@ fn a_successor_whose_ring_has_lost_its_name_says_what_it_found() {
             worker = stage.topology.worker_consumer_id(1),
         ),
     );
-    // The other one is where it was.
+    // The other worker is still there.
     scheduler.broadcast(b"still", 1, myelon::Patience::Until(soon())).unwrap();
     let answer = scheduler.gather(Whom::Rank(0), soon()).remove(0);
     assert_eq!(super::stage::said(&answer), "STILL");
 }
 
-/// What a worker that is started by hand as `rank`, and waits hardly at all, says of a scheduler that does not come.
+/// The error of a worker that is started by hand as `rank`, with a very short patience, for a scheduler that does not
+/// come.
 fn alone(stage: &Stage, rank: usize) -> String {
     let hasty = stage.topology.clone().with_rendezvous_timeout(Duration::from_millis(50));
     let said = by_hand("answers", &hasty.invitation(rank).unwrap()).wait_line("REFUSED");
@@ -277,7 +278,7 @@ fn a_worker_by_hand_that_finds_the_ring_of_a_dead_scheduler_says_so() {
     for hand in &mut hands {
         hand.wait_line("JOINED");
     }
-    // It lives, and so does the ring that the dead scheduler leaves; running, it would end at that death.
+    // The stopped worker lives, and keeps the ring of the dead scheduler; if it ran, it would end at that death.
     hands[0].stop();
     let pid = dead.pid();
     dead.kill_and_reap();
@@ -296,7 +297,7 @@ fn a_worker_by_hand_that_finds_the_ring_of_a_dead_scheduler_says_so() {
     stage.collect();
 }
 
-/// A stranger under an id of a worker that does not exist, in the broadcast ring of `stage`.
+/// A consumer in the broadcast ring of `stage` with the id of a worker that does not exist.
 fn stranger(stage: &Stage, number: usize) -> RecordConsumer {
     let name = stage.topology.layout().rpc_ring_name();
     let id = format!("{}stranger{number}", stage.topology.worker_consumer_id(0).trim_end_matches('0'));
@@ -414,7 +415,7 @@ fn a_process_that_is_refused_hides_no_worker_of_the_same_number_in_another_names
     let joining = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).unwrap());
     let mut scheduler = stage.topology.launch(Workers::started_elsewhere()).unwrap();
     let worker = joining.join().unwrap();
-    // As the first process of another container says it: its number is that of the worker, the first of its own.
+    // The refusal of a process in another container: its pid there is that of the worker here.
     let pid = std::process::id();
     leave_refusal(stage.topology.layout().rpc_ring_name(), Some(0), RefusalCause::OtherContent).unwrap();
     match &scheduler.check_workers()[..] {
@@ -433,7 +434,7 @@ fn a_process_that_is_refused_hides_no_worker_of_the_same_number_in_another_names
     }
 }
 
-/// Where the parts below find the broadcast ring, and the id of a worker.
+/// The environment variables by which the processes below find the broadcast ring and the id of a worker.
 const RING_VARIABLE: &str = "MYELON_TEST_RING";
 const ID_VARIABLE: &str = "MYELON_TEST_ID";
 
@@ -502,7 +503,7 @@ fn a_launch_without_a_worker_names_those_that_were_refused_beside_its_child() {
     let topology = stage.topology.clone().with_rendezvous_timeout(LONG);
     let ring = topology.layout().rpc_ring_name();
     let spawn = move |_| {
-        // The ring is there before the first worker is started. The child says nothing and ends.
+        // The ring is there before the first worker is started. The child reports nothing and ends.
         leave_refusal(ring.as_str(), Some(0), RefusalCause::NotAllowed).unwrap();
         let mut fails = std::process::Command::new("sh");
         fails.args(["-c", "exit 7"]);
@@ -533,7 +534,7 @@ fn what_has_become_of_each_missing_worker_is_said_after_its_name() {
         WorkerEnd::<Records>::join(&topology.invitation(0).unwrap()).unwrap().leave();
         let pid = killed.pid();
         killed.kill_and_reap();
-        // Now that nothing more is to come, a refusal ends the wait.
+        // Nothing more will come now, so a refusal ends the wait.
         leave_refusal(ring.as_str(), Some(3), RefusalCause::NotAllowed).unwrap();
         let (missing, _) = launched.join().unwrap();
         let me = std::process::id();

@@ -39,7 +39,7 @@ fn nothing_waits_for_a_worker_to_which_nothing_was_sent_or_that_has_answered() {
         assert!(!answered.is_waited_for() && answered.answers_waiting == 0);
         assert!(answered.to_string().contains("nothing is waiting for it"), "{answered}");
     }
-    // An answer that was not taken is one all the same.
+    // An answer that was not taken counts as an answer.
     broadcast(&mut scheduler, "one more");
     let waits = report(&mut scheduler, 1, |report| report.answers_waiting == 1);
     assert_eq!(waits.situation, Situation::Answered);
@@ -76,7 +76,7 @@ fn a_worker_that_is_stopped_has_not_received_and_its_state_is_named() {
     broadcast(&mut scheduler, "two");
     let late = scheduler.report(0);
     let Situation::NotReceived { lag, working_on, .. } = late.situation else { panic!("{late}") };
-    // It may have been stopped before it had acknowledged what it had answered.
+    // It may have been stopped after an answer and before the acknowledgement.
     assert!(lag == 2 && working_on.is_none_or(|sequence| sequence == 0), "{late}");
     let facts = late.process.as_ref().unwrap();
     assert_eq!((facts.pid, facts.state), (stopped.pid(), ProcessState::Stopped));
@@ -107,7 +107,7 @@ fn an_answer_to_an_earlier_broadcast_is_none_to_the_last() {
     let mut scheduler = topology.launch(workers("answers once and hangs")).unwrap();
     broadcast(&mut scheduler, "one");
     broadcast(&mut scheduler, "two");
-    // Taken after the second was sent.
+    // The first answer is taken after the second broadcast was sent.
     until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Message { .. }));
     let hangs = report(&mut scheduler, 0, |report| !matches!(report.situation, Situation::NotReceived { .. }));
     assert!(matches!(hangs.situation, Situation::NotAnswered { is_acknowledged: false, .. }), "{hangs}");

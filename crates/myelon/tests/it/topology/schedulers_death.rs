@@ -31,7 +31,7 @@ fn are_told(stage: &Stage, topology: &Topology, role: &str) {
         println!("a worker was told of its scheduler's death after {:.1?}", killed.elapsed());
         assert!(hand.wait_exit(PATIENCE).success());
     }
-    // The last one out has removed the ring.
+    // The last process that left has removed the ring.
     stage.assert_nothing_left();
 }
 
@@ -45,7 +45,7 @@ fn a_broadcast_in_whose_middle_the_scheduler_was_killed_reaches_nobody() {
     scheduler.kill_and_reap();
     for hand in &mut hands {
         hand.wait_line("HEARD 5");
-        // Whatever else it has heard would stand between the two.
+        // If it had received anything else, that line would come first.
         assert_eq!(hand.wait_line(""), format!("DIED {pid}"));
         assert!(hand.wait_exit(PATIENCE).success());
     }
@@ -106,7 +106,7 @@ fn what_a_session_that_was_killed_as_a_whole_has_left_is_collected_by_its_descri
     }
     scheduler.kill_and_reap();
     let mut removed = 0;
-    // A process whose first thread is dead already holds its locks until the last one is.
+    // A process whose main thread is dead holds its locks until its last thread is dead.
     let mut is_gone = || {
         removed += topology.gc().unwrap();
         stage.leftovers().is_empty()
@@ -145,8 +145,8 @@ fn a_new_scheduler_of_the_same_label_begins_anew() {
         survivor.wait_line("JOINED");
     }
     first.kill_and_reap();
-    // The survivors hang, and hold their rings: a process that comes in their place is told who is in the way, and then
-    // comes in.
+    // The survivors hang, and hold their rings: a process that comes in their place is told which process is in the
+    // way, and joins later.
     std::thread::scope(|scope| {
         let second = scope.spawn(|| stage.topology.launch(workers("answers")).unwrap());
         for survivor in &mut survivors {

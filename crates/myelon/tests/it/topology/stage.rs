@@ -14,7 +14,7 @@ pub(crate) const LARGE_BYTES: usize = 24_000;
 pub(crate) const BROADCAST_BYTES: usize = 128 << 10;
 const RESPONSE_BYTES: usize = 64 << 10;
 
-/// A topology under a label that nobody else has.
+/// A topology under a label of its own.
 pub(crate) struct Stage {
     pub(crate) topology: Topology,
     label: String,
@@ -26,7 +26,7 @@ impl Stage {
         Self { topology: of_label(&label, workers), label }
     }
 
-    /// By which another process makes the same topology.
+    /// The label by which another process makes the same topology.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -47,11 +47,11 @@ impl Stage {
         assert_eq!(self.leftovers(), Vec::<PathBuf>::new());
     }
 
-    /// Everybody was killed: what is left can be collected, all of it.
+    /// Collects everything that is left, after all processes were killed.
     #[track_caller]
     pub(crate) fn collect(&self) {
         for name in self.ring_names() {
-            // A process whose first thread is dead already holds its locks until the last one is.
+            // A process whose main thread is dead holds its locks until its last thread is dead.
             let collected = || matches!(gc(&name).unwrap(), GcOutcome::Removed | GcOutcome::NotFound);
             eventually("the end of whoever lives in a ring", PATIENCE, collected).unwrap();
         }
@@ -61,7 +61,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // A test that has failed leaves nothing either.
+        // A failed test leaves nothing either.
         for path in self.leftovers() {
             let _ = std::fs::remove_file(path);
         }
@@ -82,7 +82,7 @@ pub(crate) fn in_one_process(topology: &Topology) -> (SchedulerEnd, Vec<WorkerEn
     })
 }
 
-/// When a wait that has gone wrong ends.
+/// The deadline of waits that should not last so long.
 pub(crate) fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
@@ -105,7 +105,7 @@ pub(crate) fn said(answer: &Answer) -> String {
     }
 }
 
-/// Waits for one answer of `rank` after the other until `wanted` recognises one, and says how long that took.
+/// Takes one answer of `rank` after the other until `wanted` accepts one. Returns it, and how long that took.
 #[track_caller]
 pub(crate) fn until(
     scheduler: &mut SchedulerEnd,
@@ -122,14 +122,14 @@ pub(crate) fn until(
     }
 }
 
-/// Whether process `pid` runs nothing any more: it is gone, or waits for somebody to ask how it ended.
+/// Whether process `pid` runs no more: it is gone, or is a zombie.
 pub(crate) fn is_dead(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     matches!(state, Some("Z" | "X"))
 }
 
-/// What the panic of `ask` says, and in which file it was.
+/// The message of the panic of `ask`, and the file of its location.
 pub(crate) fn panic_of(ask: impl FnOnce()) -> (String, String) {
     let file = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
     let (seen, here) = (std::sync::Arc::clone(&file), std::thread::current().id());

@@ -59,7 +59,7 @@ fn a_successor_that_ends_before_it_has_joined_is_a_change_with_its_own_pid_and_s
     assert_ne!(old, new);
     assert_eq!(next(&mut scheduler), (0, Change::JoinFailed { pid: new, status: Some(code(7)), refusal: None }));
     assert_eq!(scheduler.check_workers(), [], "told once");
-    // In `gather` it stays the answer.
+    // In `gather` it stays the outcome.
     for _ in 0..2 {
         let answer = scheduler.gather(Whom::Rank(0), soon()).remove(0);
         assert!(
@@ -70,7 +70,7 @@ fn a_successor_that_ends_before_it_has_joined_is_a_change_with_its_own_pid_and_s
     let third = scheduler.restart(0).unwrap();
     until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Rejoined { pid } if *pid == third));
     scheduler.broadcast(b"after", 1, Patience::Until(soon())).unwrap();
-    // What the killed one had not acknowledged comes first.
+    // Messages that the killed worker had not acknowledged come first.
     until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"AFTER"));
 }
 
@@ -108,7 +108,7 @@ fn where_the_kernel_or_another_thread_reaps_workers_restart_and_the_end_is_told_
         let stage = Stage::new(2);
         let mut scheduler = scheduler(&stage, role);
         let said = scheduler.wait_line("STATUS");
-        // Linux before 6.15 does not keep it; then it is said that it cannot be known.
+        // Linux before 6.15 does not keep the status; then the scheduler says that it cannot be known.
         assert!(
             ["STATUS Some(signal: 9", "STATUS None"].iter().any(|beginning| said.starts_with(beginning)),
             "{role}: {said}"

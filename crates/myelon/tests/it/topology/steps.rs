@@ -15,17 +15,17 @@ use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 /// How many workers the generated histories have.
 const WORKERS: usize = 3;
 
-/// One thing that happens in a session. A step that is not there is another one that is.
+/// One operation of a session. The index of a step that does not exist is mapped to one that does.
 #[derive(Clone, Debug)]
 enum Op {
     Broadcast,
     /// A worker takes the next broadcast, and acknowledges it without an answer.
     Hear(usize),
-    /// A worker answers a step, whether it has heard it, has answered it before, or neither.
+    /// A worker answers a step that it has received, has answered before, or neither.
     Answer(usize, usize),
     /// A worker sends something that answers nothing.
     Babble(usize),
-    /// A worker's end goes and keeps its place, or comes back.
+    /// A worker's end is dropped and keeps its place, or comes back.
     DieOrRejoin(usize),
     GatherFor(usize, Whom),
     /// Any message.
@@ -46,14 +46,14 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a worker has done that its scheduler was not told, in its order.
+/// What a worker has done and its scheduler was not told yet, in order.
 enum Item {
     Sent { step: Option<i64>, bytes: Vec<u8> },
     Died,
     Rejoined,
 }
 
-/// A worker as a list knows it.
+/// The expected state of a worker, as a list.
 #[derive(Default)]
 struct Listed {
     items: VecDeque<Item>,
@@ -63,7 +63,7 @@ struct Listed {
     is_dead: bool,
 }
 
-/// What the list says that the scheduler is told.
+/// What the scheduler should be told, according to the list.
 #[derive(Debug, PartialEq)]
 enum Told {
     Message { step: Option<i64>, bytes: Vec<u8> },
@@ -93,7 +93,7 @@ impl Listed {
         self.unwanted.late += (before - self.kept.len()) as u64;
     }
 
-    /// The answer to `step`, or any message; `Err`: what is said as long as nothing changes.
+    /// The answer to `step`, or any message; `Err`: what is reported as long as nothing changes.
     fn tell(&mut self, wanted: Option<i64>) -> Result<Told, Told> {
         let kept = self.kept.iter().position(|&(step, _)| wanted.is_none_or(|wanted| wanted == step));
         if let Some(index) = kept {
@@ -206,12 +206,12 @@ impl Session {
         }
     }
 
-    /// As many looks as the table needs to tell one owner of a place from another in the same process.
+    /// Looks as often as is needed to tell two owners of a place in the same process apart.
     fn look(&mut self) {
         (0..2).for_each(|_| drop(self.scheduler.report(0)));
     }
 
-    /// The old process's messages are to be taken before the new one can be heard.
+    /// Takes the old process's messages, which must happen before the new process can be heard.
     fn rejoin(&mut self, rank: usize) {
         while self.listed[rank].items.iter().any(|item| matches!(item, Item::Sent { .. })) {
             self.gather(None, Whom::Rank(rank));
@@ -293,7 +293,7 @@ fn a_successor_that_has_come_and_gone_unnoticed_is_told_between_the_messages_of_
     let _watchdog = Watchdog::new(PATIENCE * 2, "a successor that nothing was told of");
     let stage = Stage::new(WORKERS);
     let mut session = Session::launch(&stage.topology);
-    // The predecessor says nothing, the successor says something, and nothing is gathered before both have gone.
+    // The predecessor sends nothing, the successor sends something, and nothing is gathered before both are gone.
     for op in [Op::Broadcast, Op::DieOrRejoin(1), Op::DieOrRejoin(1), Op::Answer(1, 0), Op::DieOrRejoin(1)] {
         session.happen(&op);
     }
@@ -340,12 +340,12 @@ fn a_late_answer_is_not_that_to_the_next_step_and_is_counted_in_the_report_and_i
     assert!(report.to_string().ends_with("; 1 late and 0 repeated answers were dropped"), "{report}");
     assert_eq!(counted(&stage, 1, ids::ANSWERS_LATE), 1);
     assert_eq!(counted(&stage, 0, ids::ANSWERS_LATE), 0);
-    // Asked for again, an answer that was handed out is not waited for.
+    // A second call does not wait for an answer that was handed out.
     let again = scheduler.gather_for(second, Whom::Any, soon());
     assert!(again.iter().all(|answer| matches!(answer.outcome, Outcome::Answered)), "{again:?}");
 }
 
-/// What the scheduler's place in the response ring of `rank` has counted.
+/// The counter `id` of the scheduler's place in the response ring of `rank`.
 fn counted(stage: &Stage, rank: usize, id: u32) -> u64 {
     let name = stage.topology.layout().response_ring_names().nth(rank).unwrap();
     let visitor = TransportBuilder::<Records>::new(name.as_str(), 0).build_consumer().unwrap();

@@ -43,7 +43,7 @@ fn the_successor_of_a_dead_worker_ends_the_wait_and_its_answer_is_the_next_thing
     let new = scheduler.restart(1).unwrap();
     let arrival = scheduler.wait_for(1, soon());
     assert!(matches!(arrival, Arrival::Joined { pid } if pid == new && pid != old), "{arrival:?}");
-    // Neither its predecessor's death nor its own coming is told again.
+    // Neither its predecessor's death nor its own arrival is reported again.
     assert_eq!(said(&scheduler.gather_for(step, Whom::Rank(1), soon())[0]), "HELLO");
     assert_eq!(scheduler.check_workers(), []);
     let arrival = scheduler.wait_for(0, Instant::now());
@@ -64,10 +64,10 @@ fn what_a_dead_worker_has_sent_comes_before_its_successor_that_was_waited_for() 
     scheduler.restart(0).unwrap();
     let arrival = scheduler.wait_for(0, soon());
     assert!(matches!(arrival, Arrival::Joined { .. }), "{arrival:?}");
-    // The new process may have answered by now, too.
+    // The new process may have answered by now too.
     let waiting = scheduler.report(0).answers_waiting;
     assert!((1..=2).contains(&waiting), "{waiting}");
-    // One of the old process, one of the new; the step was not acknowledged.
+    // One answer of the old process and one of the new; the step was not acknowledged.
     assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "ONE");
     let again = scheduler.gather(Whom::Rank(0), soon()).remove(0);
     assert_eq!((said(&again), again.step), ("ONE".to_owned(), Some(step)));
@@ -95,7 +95,7 @@ fn a_successor_that_cannot_be_ends_the_wait_with_its_pid_and_its_status() {
         }
         other => panic!("{other:?}"),
     }
-    // It stays the answer.
+    // It stays the outcome.
     let again = scheduler.gather(Whom::Rank(0), soon()).remove(0).outcome;
     assert!(matches!(again, Outcome::JoinFailed { pid, .. } if pid == new), "{again:?}");
 }
@@ -141,7 +141,7 @@ fn a_dead_worker_that_no_program_but_the_scheduler_would_start_again_is_not_wait
             };
             assert_eq!((pid, status.signal()), (killed, Some(Signal::KILL.as_raw())));
         }
-        // It counts as told, and as soon as another was started, that one is waited for.
+        // It counts as reported, and as soon as another process was started, the call waits for that one.
         assert_eq!(scheduler.check_workers(), []);
         let new = scheduler.restart(1).unwrap();
         let arrival = scheduler.wait_for(1, Patience::Endless);
@@ -170,7 +170,7 @@ fn a_wait_for_a_successor_that_does_not_come_sleeps_and_ends_with_a_report() {
     let (slept, waited) = (sleeps(), Duration::from_millis(500));
     let arrival = scheduler.wait_for(1, Instant::now() + waited);
     let slept = sleeps() - slept;
-    // One sleep for each look, and not one for each millisecond, nor none.
+    // One sleep for each look: not one for each millisecond, and not none.
     assert!((1..=100).contains(&slept), "{slept} sleeps in {waited:?}");
     let Arrival::TimedOut { report } = arrival else { panic!("{arrival:?}") };
     let text = report.to_string();

@@ -26,7 +26,7 @@ fn join(topology: &Topology, rank: usize) -> WorkerJoinError {
     WorkerEnd::<Records>::join(&topology.invitation(rank).unwrap()).unwrap_err()
 }
 
-/// The names of the broadcast ring, of the urgent one and of that of rank 0.
+/// The names of the broadcast ring, the urgent ring and the response ring of rank 0.
 fn names(topology: &Topology) -> [String; 3] {
     let layout = topology.layout();
     [layout.rpc_ring_name(), layout.urgent_ring_name(), layout.response_ring_name(0).unwrap()]
@@ -85,7 +85,7 @@ fn who_is_missing_is_said_with_the_session_before_and_each_worker_by_its_name() 
     let seen = Arc::clone(&pids);
     let spawn = move |rank| {
         let mut command = Command::new("sh");
-        // Its number is known to the test by a file; the scheduler is told nothing by it.
+        // The test learns its pid from a file; it tells the scheduler nothing.
         command.args(["-c", if rank == 0 { "exec sleep 600" } else { "exit 7" }]);
         seen.lock().unwrap().push(rank);
         command
@@ -128,7 +128,7 @@ fn a_worker_that_is_refused_says_who_it_is_and_its_scheduler_the_same() {
     let [(0, myelon::topology::Change::JoinFailed { refusal: Some(refusal), .. })] = &changes[..] else {
         panic!("{changes:?}")
     };
-    // Through the ring only a number comes.
+    // The ring carries only a number.
     assert_eq!(refusal.cause, RefusalCause::IdInUse);
     assert_eq!(
         refusal.to_string(),
@@ -159,7 +159,7 @@ fn a_worker_without_its_rings_says_who_it_is_and_where_it_looked() {
             "{label}, rank 0: no scheduler within {waited:.1?}: there is no broadcast ring at /dev/shm/{broadcast}, {advice}"
         )
     );
-    // A ring under the name, whose owner does not look after workers, and makes no urgent one.
+    // A ring under that name, whose owner does not look after workers and makes no urgent ring.
     let not_a_scheduler = TransportProducer::<Records>::create_with_consumers(&broadcast, BROADCAST_BYTES, 1).unwrap();
     let error = join(&hasty, 0);
     assert!(matches!(error, WorkerJoinError::NoUrgentLane { .. }), "{error:?}");
@@ -206,7 +206,7 @@ fn a_worker_whose_scheduler_has_gone_says_who_it_is_and_how() {
     let invitation = stage.topology.invitation(0).unwrap();
     let closes = TransportProducer::<Records>::create_with_consumers(&broadcast, BROADCAST_BYTES, 1).unwrap();
     let joining = std::thread::spawn(move || WorkerEnd::<Records>::join(&invitation).unwrap_err());
-    // It has joined the broadcasts, and waits to be heard.
+    // It has joined the broadcast ring, and waits until the scheduler has found its own.
     eventually("the response ring", PATIENCE, || Path::new("/dev/shm").join(&response).exists()).unwrap();
     drop(closes);
     let error = joining.join().unwrap();
@@ -374,7 +374,7 @@ fn how_each_worker_left_is_said_with_its_name() {
     stage.assert_nothing_left();
 }
 
-/// A worker that another process was to start says the same to that process.
+/// A worker that another program starts tells that program the same.
 #[test]
 fn a_worker_by_hand_says_its_name_first() {
     let stage = Stage::new(1);

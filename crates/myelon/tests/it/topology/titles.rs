@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use testkit::Signal;
 use testkit::watchdog::{PATIENCE, Watchdog};
 
-/// What the broadcast ring, and each response ring, is called in a segment's name.
+/// The segment names of the broadcast ring and of each response ring.
 fn names(topology: &Topology) -> Vec<String> {
     [topology.layout().rpc_ring_name()].into_iter().chain(topology.layout().response_ring_names()).collect()
 }

@@ -39,7 +39,7 @@ fn victim_that_adds() {
         let tokens = step.tokens.iter().copied().map(u64::from).sum();
         Ok::<_, TopologyError>(Sum { step: step.number, tokens })
     };
-    // However it ends, this process leaves in good order, and that is what the scheduler is told.
+    // However `serve` ends, this process leaves in good order, and the scheduler is told so.
     let _ = worker.serve(add);
 }
 
@@ -154,7 +154,7 @@ fn a_step_that_can_never_fit_is_refused_at_once_although_no_worker_reads() {
     idle.join().unwrap();
 }
 
-/// The sum of a counter over what has been counted in a ring.
+/// The sum of the counters with this id in a ring.
 fn value(file: &CountersFile, id: u32) -> u64 {
     file.snapshot().iter().filter(|counter| counter.id == id).map(|counter| counter.value).sum()
 }
@@ -189,12 +189,12 @@ fn what_both_ends_encode_and_decode_is_counted() {
         scheduler.gather(Whom::All, Patience::Now);
     }
     assert_eq!(counted(&responses), [3, 3, 1]);
-    // In another thread, by the decoder.
+    // Decoded in another thread, by the decoder.
     let decode = worker.decoder();
     decode(&[1]).unwrap_err();
     assert!(worker.next(Patience::Now).unwrap().is_none());
     assert_eq!(counted(&broadcasts), [2, 2, 2]);
-    // And wherever the ends count from now on.
+    // Also after the counters have moved.
     let file = CountersFile::boxed(64);
     scheduler.broadcast_ring().attach_counters(&file);
     let (mut heard, mut answered) = worker.rings();

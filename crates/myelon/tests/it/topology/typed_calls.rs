@@ -8,7 +8,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use testkit::watchdog::{PATIENCE, Watchdog};
 
-/// Bytes, or what cannot be encoded.
+/// Bytes, or a value that cannot be encoded.
 #[derive(Debug, Deserialize)]
 struct Fickle(Option<Vec<u8>>);
 
@@ -23,7 +23,7 @@ impl Serialize for Fickle {
 
 myelon::bincode_message!(Fickle);
 
-/// What no message can be decoded from.
+/// Bytes that are no message.
 const GARBAGE: &[u8] = &[7];
 
 type Ends = (TypedScheduler<Fickle, Fickle>, TypedWorker<Fickle, Fickle>);

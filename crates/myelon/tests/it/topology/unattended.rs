@@ -11,7 +11,7 @@ use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 /// A worker's patience that ends soon.
 const HASTY: Duration = Duration::from_millis(20);
 
-/// What rank 0 of the session `label` says of a scheduler that has not looked at it.
+/// The error text of rank 0 of the session `label` about a scheduler that has not looked at it.
 pub(super) fn not_received(label: &str, scheduler: &ProcessFacts, waited: Duration) -> String {
     let advice = match scheduler.state {
         ProcessState::Stopped => "let the scheduler go on (SIGCONT), and start this worker again",
@@ -26,7 +26,7 @@ pub(super) fn not_received(label: &str, scheduler: &ProcessFacts, waited: Durati
     )
 }
 
-/// A worker of the stage's session that is in a hurry.
+/// Joins a worker of the stage's session with a short patience.
 fn join(stage: &Stage) -> WorkerJoinError {
     let hasty = stage.topology.clone().with_rendezvous_timeout(HASTY);
     WorkerEnd::<Records>::join(&hasty.invitation(0).unwrap()).unwrap_err()

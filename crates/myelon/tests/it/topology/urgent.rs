@@ -38,12 +38,12 @@ fn what_is_urgent_is_heard_before_a_full_ring_and_says_after_which_step_it_was_s
     scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
     let mut cancel = worker.next(Patience::Now).unwrap().unwrap();
     assert_eq!((cancel.is_urgent(), cancel.step(), &cancel[..]), (true, last, &b"cancel"[..]));
-    // Answered, it answers the step that is cancelled.
+    // An answer to it answers the cancelled step.
     cancel.answer(b"cancelled", 2, Patience::Now).unwrap();
     drop(cancel);
     let answer = scheduler.gather_for(last, Whom::Rank(0), soon()).remove(0);
     assert_eq!((said(&answer), answer.step), ("cancelled".to_owned(), Some(last)));
-    // Then the steps, from the first on; and in a handler, what is urgent meanwhile.
+    // Then come the steps, from the first on; and in a handler, the urgent messages that came meanwhile.
     let mut step = worker.next(Patience::Now).unwrap().unwrap();
     assert_eq!((step.is_urgent(), step.step()), (false, 0));
     assert!(step.urgent().unwrap().is_none());
@@ -87,7 +87,7 @@ fn a_worker_that_has_left_holds_no_urgent_lane_back() {
     let stage = Stage::new(2);
     let topology = stage.topology.clone().with_urgent_depth(4096).unwrap();
     let (mut scheduler, mut workers) = in_one_process(&topology);
-    // One gives its place up, with its handle in another hand; the other's place is taken away from it.
+    // One worker gives its place up while another thread has its handle; the other worker is evicted.
     let handle = workers[1].take_urgent().unwrap();
     assert!(workers[1].take_urgent().is_none());
     workers.remove(1).leave();
@@ -292,7 +292,7 @@ fn a_worker_that_waits_at_two_lanes_sleeps() {
     let mut hands: Vec<_> = (0..2).map(|rank| by_hand("answers", &topology.invitation(rank).unwrap())).collect();
     let mut scheduler = scheduler(&stage, "does not, with an urgent lane");
     scheduler.wait_line("WORKER");
-    // What counts is the processor time in a second of waiting, not when that second ends.
+    // The test measures processor time during a second of waiting; it does not matter when that second ends.
     std::thread::sleep(Duration::from_millis(100));
     let before: Vec<_> = hands.iter().map(|hand| Usage::of(hand.pid()).unwrap()).collect();
     let began = Instant::now();
@@ -302,7 +302,7 @@ fn a_worker_that_waits_at_two_lanes_sleeps() {
         let used = Usage::of(hand.pid()).unwrap().since(before);
         println!("a worker used {:?} and went to sleep {} times", used.cpu, used.voluntary_switches);
         assert!(used.cpu <= Duration::from_millis(150), "{used:?} of a second in which nothing happened");
-        // Once a slice, and no other thread sleeps for it.
+        // It wakes once a slice, and no other thread sleeps for it.
         assert!(used.voluntary_switches <= 2 * slices, "{used:?} in {slices} slices");
     }
     scheduler.kill_and_reap();
@@ -312,7 +312,7 @@ fn a_worker_that_waits_at_two_lanes_sleeps() {
     stage.collect();
 }
 
-/// Broadcasts as many steps as a worker can hold, and one more, and lets it hold them.
+/// Broadcasts one step more than a worker can hold, and lets it hold as many as it can.
 fn at_the_held_limit(scheduler: &mut SchedulerEnd, worker: &mut WorkerEnd) -> Vec<HeldMessage> {
     for _ in 0..=HELD_MAX {
         scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
@@ -338,7 +338,7 @@ fn a_worker_at_the_held_limit_is_told_so_with_and_without_an_urgent_lane_and_wai
         }
         assert!(worker.next(Patience::Now).map(drop).is_err_and(|error| error.is_held_limit()));
         if has_lane {
-            // What is urgent comes through all the same.
+            // Urgent messages still come.
             scheduler.broadcast_urgent(b"cancel", CANCEL).unwrap();
             assert!(worker.next(Patience::Endless).unwrap().unwrap().is_urgent());
         }

@@ -21,7 +21,7 @@ use testkit::process::{role, say, wait_to_be_killed};
 use testkit::test_name;
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
-/// The messages as programs have them that are not upgraded yet.
+/// The messages in programs that are not upgraded yet.
 mod old {
     #[myelon::message]
     #[derive(Debug, PartialEq)]
@@ -64,9 +64,9 @@ impl From<old::Sum> for Sum {
 
 /// A worker that was built when the messages were old.
 type OldWorker = TypedWorker<old::Step, old::Sum>;
-/// One that hears both versions, and answers as it did.
+/// A worker that receives both versions, and answers in the old one.
 type HearsBoth = TypedWorker<Step, old::Sum>;
-/// One that hears both versions, and answers in the new one.
+/// A worker that receives both versions, and answers in the new one.
 type NewWorker = TypedWorker<Step, Sum>;
 
 #[test]
@@ -105,7 +105,7 @@ fn command(role: &str) -> std::process::Command {
     command_of(test_name!(victim_worker_of_a_version), role)
 }
 
-/// Every rank is killed and started again, one after the other; those that are started later are of the second role.
+/// Kills and restarts every rank, one after the other; restarted workers have the second role.
 fn restart_one_by_one<B: Codec>(
     workers: [&'static str; 2],
     mut step: impl FnMut(u64) -> B,
@@ -128,7 +128,7 @@ fn restart_one_by_one<B: Codec>(
             number += 1;
             let sent = scheduler.broadcast(&step(number), 0, Patience::Until(soon())).unwrap();
             if is_restarting {
-                // It may have answered, or not, or have the step in hand.
+                // It may have answered or not, or may be working on the step.
                 scheduler.restart(restarted).unwrap();
             }
             let mut answers = BTreeMap::new();
@@ -176,8 +176,8 @@ fn a_scheduler_reads_the_answers_of_each_worker_in_its_own_version() {
     assert_eq!(versions, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
 }
 
-/// A scheduler whose old worker has answered step 0 and was killed, and whose new one has heard step 1. What the old
-/// one has sent is set aside, so that the new one can be heard.
+/// A scheduler whose old worker has answered step 0 and was killed, and whose new worker has received step 1. The old
+/// worker's answer is set aside, so that the new worker can be heard.
 fn restarted_with_an_answer_waiting(stage: &Stage) -> TypedScheduler<old::Step, Sum> {
     let is_upgraded = Arc::new(AtomicBool::new(false));
     let spawn = {
@@ -210,7 +210,7 @@ fn what_an_old_worker_has_sent_is_read_as_that_after_a_new_one_has_taken_its_pla
     assert!(!scheduler.is_of_older_version(0));
 }
 
-/// What the scheduler says of the worker is then the version of another one.
+/// By then the scheduler's version of this worker is that of the new process.
 #[test]
 fn bytes_that_an_old_worker_has_sent_say_their_version_after_a_new_one_has_taken_its_place() {
     let _watchdog = Watchdog::new(3 * PATIENCE, "answers of two versions as bytes");
@@ -311,7 +311,7 @@ fn an_urgent_message_heard_during_a_step_is_of_the_version_of_the_steps() {
     worker.join().unwrap();
 }
 
-/// Where the answers have changed, the scheduler has to be upgraded before its workers.
+/// If the answers have changed, the scheduler must be upgraded before its workers.
 #[test]
 fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_errors_name_the_field() {
     let _watchdog = Watchdog::new(4 * PATIENCE, "a worker that is refused");
@@ -330,13 +330,13 @@ fn a_new_worker_whose_answers_an_old_scheduler_cannot_read_is_refused_and_both_e
     assert_eq!((*failed, refusal.cause), (pid, RefusalCause::OtherContent));
     let says = "field `Sum.version` is u8 at position 0 there, but does not exist here";
     assert!(refusal.to_string().contains(says), "{refusal}");
-    // The other one goes on.
+    // The other worker goes on.
     let step = scheduler.broadcast(&old::Step { number: 7 }, 0, Patience::Until(soon())).unwrap();
     let answer = scheduler.gather_for(step, Whom::Rank(0), soon()).remove(0);
     assert_eq!(answer.outcome.unwrap().0, old::Sum { total: 8 });
 }
 
-/// Where a supervisor starts the workers, the next process comes after the failure was told.
+/// If a supervisor starts the workers, the next process comes after the failure was reported.
 #[test]
 fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is_started_next() {
     let _watchdog = Watchdog::new(4 * PATIENCE, "the next process");
@@ -361,7 +361,7 @@ fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is
     assert!(too_new.join().unwrap().is_err());
     let not_yet = scheduler.wait_for(0, Patience::Now);
     assert!(matches!(not_yet, Arrival::TimedOut { .. }), "{not_yet:?}");
-    // A gather says it as long as no other process has come.
+    // `gather` reports it as long as no other process has come.
     let told = scheduler.gather(Whom::Rank(0), Patience::Now).remove(0).outcome;
     assert!(matches!(told, Err(Outcome::JoinFailed { .. })), "{told:?}");
 
@@ -371,8 +371,8 @@ fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is
     next.join().unwrap().unwrap();
 }
 
-/// What a scheduler that was killed has left at `ring`: messages of another build, in which a worker has kept its
-/// place.
+/// Makes at `ring` what a killed scheduler of another build has left: a ring with other messages, in which a worker has
+/// kept its place.
 fn leave_over(ring: &str, invitation: &Invitation) {
     let builder = TransportBuilder::at(ring).with_content_tag("of/another build");
     let left = builder.clone().build_producer().unwrap();

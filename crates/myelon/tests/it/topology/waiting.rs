@@ -20,7 +20,7 @@ fn nobody_burns_a_core_while_nothing_happens() {
             let line = scheduler.wait_line("WORKER ");
             waiters.push(line["WORKER ".len()..].parse().unwrap());
         }
-        // What counts is the processor time in a second of waiting, not when that second ends.
+        // The test measures processor time during a second of waiting; it does not matter when that second ends.
         std::thread::sleep(Duration::from_millis(100));
         let before: Vec<_> = waiters.iter().map(|&pid| Usage::of(pid).unwrap()).collect();
         std::thread::sleep(Duration::from_secs(1));
@@ -61,7 +61,7 @@ fn a_stopped_scheduler_is_not_dead() {
     scheduler.kill_and_reap();
     for hand in &mut hands {
         hand.wait_line("HEARD 5");
-        // Not before: whatever else it had said would stand here.
+        // It has noticed nothing before: any other output would come first.
         assert_eq!(hand.wait_line(""), format!("DIED {pid}"));
         assert!(hand.wait_exit(PATIENCE).success());
     }
@@ -74,7 +74,7 @@ fn a_worker_behind_a_shell_is_met_and_told_of_the_end() {
     let spawn = |_| {
         let worker = command("answers");
         let mut shell = Command::new("sh");
-        // Two commands, so that no shell puts the worker in its own place.
+        // Two commands, so that the shell does not `exec` the worker.
         shell.args(["-c", "\"$@\"; exit $?", "sh"]).arg(worker.get_program()).args(worker.get_args());
         for (name, value) in worker.get_envs() {
             shell.env(name, value.unwrap());
@@ -113,14 +113,14 @@ fn a_gather_without_end_ends_when_each_worker_has_answered_died_or_left() {
             panic!("{outcomes:?}")
         };
         assert_eq!(bytes, b"an answer");
-        // Whom there is nothing to wait for, nobody waits for; whichever of them is asked.
+        // No call waits for a worker that cannot answer, whichever worker it asks for.
         let answers = scheduler.gather_for(step, Whom::Any, patience);
         let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome).collect();
         assert!(matches!(&outcomes[..], [Outcome::Answered, Outcome::Died { .. }, Outcome::Left]), "{outcomes:?}");
         assert!(matches!(scheduler.receive(1, patience), Err(Outcome::Died { .. })));
         assert!(matches!(scheduler.gather(Whom::Rank(2), patience)[0].outcome, Outcome::Left));
         assert!(matches!(scheduler.wait_for(2, patience), Arrival::Left));
-        // The last of them dies while it is waited for, by whichever call.
+        // The last worker dies while a call waits for it.
         let last = last.join().unwrap();
         let dying = std::thread::spawn(move || drop(last));
         let answer = scheduler.gather(Whom::Any, patience).remove(0);

@@ -26,7 +26,7 @@ fn a_worker_that_is_killed_is_named_and_its_successor_goes_on() {
     println!("a killed worker was named after {:.1?}", killed.elapsed());
     assert!(matches!(died.outcome, Outcome::Died { pid: named, .. } if named == pid), "{died:?}");
 
-    // The others answer, and the dead one is dead at once for everybody who asks.
+    // The others answer, and every call reports the death at once.
     scheduler.broadcast(b"without you", 1, Patience::Until(soon())).unwrap();
     let answers = scheduler.gather(Whom::All, soon());
     assert_eq!([said(&answers[0]), said(&answers[2])], ["WITHOUT YOU", "WITHOUT YOU"]);
@@ -35,7 +35,7 @@ fn a_worker_that_is_killed_is_named_and_its_successor_goes_on() {
     let successor = scheduler.restart(1).unwrap();
     let (rejoined, _) = until(&mut scheduler, 1, |outcome| !matches!(outcome, Outcome::Died { .. }));
     assert!(matches!(rejoined, Outcome::Rejoined { pid } if pid == successor), "{rejoined:?}");
-    // What its predecessor had not acknowledged: perhaps the first, certainly the second.
+    // The messages that its predecessor had not acknowledged: perhaps the first, certainly the second.
     let (caught_up, _) = until(
         &mut scheduler,
         1,
@@ -74,7 +74,7 @@ fn the_death_of_a_worker_is_heard_by_whoever_waits_for_any() {
     let heard = scheduler.gather(Whom::Any, soon()).remove(0);
     println!("whoever waited for any was told after {:.1?}", killed.elapsed());
     assert!(heard.rank == 1 && matches!(heard.outcome, Outcome::Died { .. }), "{heard:?}");
-    // Told once; the living one is waited for from now on.
+    // It is reported once; from now on the call waits for the live worker.
     scheduler.broadcast(b"still", 1, Patience::Until(soon())).unwrap();
     assert_eq!(said(&scheduler.gather(Whom::Any, soon())[0]), "STILL");
 }
@@ -142,7 +142,7 @@ fn a_dead_worker_that_everybody_waits_for_is_named_by_the_broadcast() {
             Ok(_) => {}
             Err(error) => break error,
         }
-        // The living one must not be who everybody waits for.
+        // The live worker must not be the one that keeps the ring full.
         assert_eq!(said(&scheduler.gather(Whom::Rank(0), soon())[0]), "MORE");
     };
     let dead_id = topology.worker_consumer_id(1);
@@ -153,7 +153,7 @@ fn a_dead_worker_that_everybody_waits_for_is_named_by_the_broadcast() {
     assert_eq!(consumer_id, dead_id);
     scheduler.restart(1).unwrap();
     until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Rejoined { .. }));
-    // What it has missed; before that perhaps what it had answered and not acknowledged.
+    // The messages that it has missed; before them perhaps one that it had answered and not acknowledged.
     until(&mut scheduler, 1, |outcome| matches!(outcome, Outcome::Message { bytes, .. } if bytes == b"MORE"));
 }
 
@@ -169,10 +169,10 @@ fn a_killed_worker_is_named_by_the_broadcast_within_sixteen_messages_of_a_slow_s
     scheduler.broadcast_ring().wait_until_consumed(9, soon()).unwrap();
     kill(pid);
     until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Died { .. }));
-    // Longer than the kernel is left in peace.
+    // Longer than the interval between two questions to the kernel.
     std::thread::sleep(Duration::from_millis(50));
     let sent = (0..).take_while(|_| scheduler.broadcast(b"more", 1, Patience::Managed).is_ok()).count();
-    // It has sent ten messages since the kernel was asked last. A message is a line of 64 bytes at least.
+    // The scheduler has sent ten messages since it last asked the kernel. A message is at least one line of 64 bytes.
     assert!(sent <= 16, "{sent} messages were sent although it is dead");
 }
 
@@ -229,7 +229,7 @@ fn a_stopped_worker_is_late_and_not_dead() {
     drop((scheduler, spawned));
 }
 
-/// What a loop that does nothing but look is told next.
+/// The next changes that a loop of looks is told.
 fn next_changes(scheduler: &mut SchedulerEnd) -> Vec<(usize, Change)> {
     let mut changes = Vec::new();
     eventually("the news", PATIENCE, || {
@@ -245,7 +245,7 @@ fn killed() -> ExitStatus {
     ExitStatus::from_raw(Signal::KILL.as_raw())
 }
 
-/// SIGKILL to a child of ours that the scheduler has not reaped, because nobody has asked it since.
+/// Sends SIGKILL to a child that the scheduler has not reaped, because no call has looked since.
 fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();

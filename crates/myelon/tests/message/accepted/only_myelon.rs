@@ -20,7 +20,7 @@ struct Archive {
     work: Vec<Work>,
 }
 
-/// A program's own name for a type is its own, also where Rust has one of that name.
+/// A program may give a type the name of one of Rust's types.
 mod bare {
     #[::myelon::message(rkyv, serde)]
     pub struct Option {

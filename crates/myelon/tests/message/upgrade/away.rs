@@ -55,7 +55,8 @@ fn victim_of_a_restart() {
     wait_to_be_killed();
 }
 
-/// The same writer again, no other version: what an id was promised is there for it, whichever side comes first.
+/// The same writer comes again, with no other version: what an id was promised is there for it, whichever side comes
+/// first.
 #[test]
 fn when_all_processes_are_killed_and_started_again_nothing_is_lost() {
     for is_writer_first in [true, false] {
@@ -88,7 +89,7 @@ fn the_last_process_that_leaves_takes_nothing_with_it_that_waits_for_an_id() {
     let stage = Stage::new();
     let mut writer = stage.writer(3);
     let reader = stage.reader("a");
-    // One without an id, which gives its place up.
+    // A reader without an id, which gives its place up.
     let monitor = TypedConsumer::<Step>::build(stage.builder(0)).unwrap();
     let leaver = stage.reader("b");
     writer.publish(0);
@@ -103,7 +104,7 @@ fn the_last_process_that_leaves_takes_nothing_with_it_that_waits_for_an_id() {
     expect(&mut reader, 3, 0..2);
     reader.leave();
     writer.hand_over();
-    // Now nothing waits for any.
+    // Now no ring waits for a reader.
     assert_eq!(stage.writer(3).origin(), Origin::Replaced);
 }
 
@@ -179,7 +180,7 @@ fn what_is_read_after_an_upgrade_is_not_removed_under_those_who_read_it() {
     old.hand_over();
     let mut new = stage.writer(3);
     new.publish(0);
-    // The new one closes, or is killed, before the reader has come over.
+    // The new writer closes, or is killed, before the reader has moved to its ring.
     drop(new);
     assert!(matches!(gc(&stage.place).unwrap(), GcOutcome::InUse { .. }));
     expect(&mut reader, 1, 0..1);

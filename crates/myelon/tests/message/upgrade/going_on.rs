@@ -36,7 +36,7 @@ fn a_reader_that_does_not_wait_goes_on_too() {
     assert_eq!(seen, [(1, 0), (3, 0)]);
 }
 
-/// It stands between the last message of the old ring and the replacement, or sleeps there.
+/// The reader is between the last message of the old ring and the replacement, perhaps asleep.
 #[test]
 fn a_reader_that_waits_in_the_old_ring_is_woken_and_goes_on() {
     let (stage, mut old, mut reader) = scene();
@@ -74,7 +74,7 @@ fn the_new_ring_is_written_over_for_no_reader_that_has_not_come_over() {
     assert_eq!(report.waiting_for, WaitingFor::Space, "{report}");
     let text = report.to_string();
     assert!(text.contains("a has not come over from the ring before this one; process"), "{text}");
-    // It lives, and is waited for.
+    // It lives, and the writer waits for it.
     let deadline = std::time::Instant::now() + Duration::from_millis(60);
     let blocked = new.publish_deadline(&Step { version: 3, number: sent }, 0, deadline).unwrap_err();
     let is_late =
@@ -112,8 +112,7 @@ fn the_new_ring_may_have_another_size() {
     expect(&mut reader, 3, 0..1);
 }
 
-/// Without an id there is no place to keep, and no promise; nothing is lost all the same while the new ring has not
-/// wrapped.
+/// Without an id there is no place to keep, and no promise. Still, nothing is lost while the new ring has not wrapped.
 #[test]
 fn a_reader_without_an_id_goes_on_with_the_oldest_message_of_the_new_ring() {
     let stage = Stage::new();
@@ -165,7 +164,7 @@ fn a_tap_that_was_there_before_the_ring_was_replaced_gets_all_of_it_and_is_then_
             );
         }
         assert!(tap.is_of_older_version());
-        // It keeps no ring for itself, and what it has copied counts for no reader.
+        // A tap keeps no ring, and what it has copied counts for no reader.
         if let Some(mut reader) = reader {
             expect(&mut reader, 1, 0..3);
             expect(&mut reader, 3, 7..8);

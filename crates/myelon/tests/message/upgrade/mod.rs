@@ -18,7 +18,7 @@ use testkit::process::{Respawn, say, wait_to_be_killed};
 use testkit::test_name;
 use testkit::watchdog::Watchdog;
 
-/// Three versions of one message, of which the last one is [`Step`], and takes the two before it.
+/// Three versions of one message. The last one is [`Step`], and takes the two before it.
 pub(crate) mod version {
     use super::message;
 
@@ -133,14 +133,14 @@ impl Stage {
     }
 }
 
-/// A stream with a writer of the first version, and a reader of all under the id `a`.
+/// A stream with a writer of the first version, and a reader of all versions with the id `a`.
 fn scene() -> (Stage, Writer, TypedConsumer<Step>) {
     let stage = Stage::new();
     let (writer, reader) = (stage.writer(1), stage.reader("a"));
     (stage, writer, reader)
 }
 
-/// The next messages of a reader, which are of `version` and have these numbers, and come for the first time.
+/// Checks the next messages of a reader: they have this version and these numbers, and come for the first time.
 #[track_caller]
 fn expect<F: Format>(reader: &mut TypedConsumer<Step, F>, version: u8, numbers: std::ops::Range<u64>) {
     for number in numbers {

@@ -38,7 +38,7 @@ fn a_ring_in_which_nothing_is_to_be_read_is_not_kept_for_an_id_that_is_away() {
     }
     writer.publish(0);
     writer.hand_over();
-    // Both have kept their places: one more writer goes on for them.
+    // Both have kept their places: another writer continues for them.
     writer = stage.writer(3);
     assert_eq!(writer.origin(), Origin::TookOver);
     writer.publish(1);
@@ -47,7 +47,7 @@ fn a_ring_in_which_nothing_is_to_be_read_is_not_kept_for_an_id_that_is_away() {
     }
 }
 
-/// Not the ring that it was to come over to either.
+/// Neither the old ring nor the one that it was to move to.
 #[test]
 fn a_place_that_was_given_up_keeps_no_ring() {
     let (stage, mut old, reader) = scene();
@@ -64,7 +64,7 @@ fn an_older_ring_goes_when_the_last_id_that_has_something_to_read_in_it_has_come
     let mut old = stage.writer(1);
     let (mut reader, mut away) = (stage.reader("a"), stage.reader("b"));
     old.publish(0);
-    // It has read everything, and has gone.
+    // It has read everything, and is gone.
     expect(&mut away, 1, 0..1);
     drop(away);
     old.hand_over();
@@ -96,7 +96,7 @@ fn an_older_ring_goes_when_its_last_reader_is_dropped_at_its_end_and_that_one_is
     let kept = &new.consumers()[0];
     assert_eq!((kept.id.as_str(), kept.ending), ("a", Some(Ending::Dropped)));
     expect(&mut stage.reader("a"), 3, 0..1);
-    // As long as something is to be read, it stays.
+    // The ring stays as long as there is something to read.
     new.hand_over();
     let mut newest = stage.writer(1);
     newest.publish(0);
@@ -146,7 +146,7 @@ fn a_place_that_was_given_up_keeps_no_ring_when_the_type_changes_once_more() {
     old.publish(0);
     old.hand_over();
     let new = stage.writer(3);
-    // A reader of the new ring which keeps that, but not for `a`.
+    // A reader of the new ring, which keeps that ring, but not for `a`.
     let other = stage.reader("b");
     reader.leave();
     stage.assert_one_ring();

@@ -27,7 +27,7 @@ fn no_more_rings_are_kept_than_are_looked_through_and_the_writer_is_refused_inst
     );
     assert_eq!(refused.to_string(), text);
     assert_eq!(stage.names.leftovers().len(), versions.len());
-    // One of the version that is there goes on, and all that was sent is read.
+    // A writer of the ring's version continues, and everything that was sent is read.
     assert_eq!(stage.writer(*versions.last().unwrap()).origin(), Origin::TookOver);
     let mut reader = stage.reader("a");
     versions.iter().for_each(|&version| expect(&mut reader, version, 0..1));
@@ -60,7 +60,7 @@ fn a_memory_file_cannot_be_upgraded_and_says_so() {
     old.hand_over();
     let refused = TypedProducer::<Step>::create(&place, DEPTH).map(drop).unwrap_err().to_string();
     assert!(refused.contains("has no name under which it could be kept"), "{refused}");
-    // As it was, or given up.
+    // The place is as it was, or was given up.
     let mut reader =
         TypedConsumer::<Step>::attach_with_consumer_id(&place, 0, "a", MyelonWaitStrategy::Adaptive).unwrap();
     expect(&mut reader, 1, 0..1);

@@ -39,7 +39,7 @@ pub struct Archive {
     pub work: Vec<Work>,
 }
 
-/// The libraries' own derives, by their paths through `myelon`.
+/// The libraries' own derives, by their paths in `myelon`.
 #[derive(Debug, PartialEq, myelon::serde::Serialize, myelon::serde::Deserialize)]
 #[serde(crate = "myelon::serde")]
 pub struct ByBincode {
@@ -64,7 +64,7 @@ pub struct ByRkyv {
 
 myelon::rkyv_message!(ByRkyv);
 
-/// What flatbuffers' compiler makes, with `use myelon::flatbuffers;` in the place of its `extern crate flatbuffers;`.
+/// The output of flatbuffers' compiler, with `use myelon::flatbuffers;` in place of its `extern crate flatbuffers;`.
 #[path = "../../codec/step_generated.rs"]
 #[allow(unsafe_code)] // as flatbuffers' compiler writes it
 pub mod step_generated;
