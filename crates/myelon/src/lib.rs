@@ -32,7 +32,8 @@
 //! // The scheduler: a ring of the default size.
 //! let mut steps = TypedProducer::<Step>::create_default(&name)?;
 //!
-//! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
+//! // A worker, usually in another process. With an id of its own it can be killed and come back: it continues where it
+//! // stopped.
 //! let mut consumer = TypedConsumer::<Step>::join(&name, "worker-0")?;
 //!
 //! // The second argument is the application's kind of message: a byte that travels with it.
@@ -57,10 +58,10 @@
 //! | layer | gives | take it when |
 //! |---|---|---|
 //! | [topology] | a scheduler and N workers that meet, answer, die, come back and leave | that is the program's shape |
-//! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages that are read in place | messages are large, or read only in part |
+//! | 3, [zero-copy](typed_transport::TypedMessage::get) | typed messages, read in place | messages are large |
 //! | 2, [`typed_transport`] | streams of one type; a program that expects another is refused | both ends are Rust |
-//! | 1, [`transport`] | bytes of any length, whole or absent | something else has made the bytes, or the other end is not Rust |
-//! | 0, [`disruptor_mp`], all of it here | events of a fixed size, written and read in their slots | events are small and every nanosecond counts |
+//! | 1, [`transport`] | bytes of any length, whole or absent | you have bytes already, or the other end is not Rust |
+//! | 0, [`disruptor_mp`], all of it here | events of a fixed size, in slots | events are small, and nanoseconds count |
 //!
 //! Each layer stands on the one below and hides nothing of it:
 //! [`TypedProducer::raw`](typed_transport::TypedProducer::raw) is the transport, and both have the methods of every
@@ -250,13 +251,15 @@
 //! # fn main() -> TransportResult<()> {
 //! # let name = portable_shm_segment_name("doc");
 //! let mut producer: TransportProducer = TransportProducer::create(&name, 1 << 16)?;
-//! let _idle: TransportConsumer = TransportBuilder::new(&name, 0).with_consumer_id("worker-3").with_rank(3).build_consumer()?;
+//! let idle = TransportBuilder::new(&name, 0).with_consumer_id("worker-3").with_rank(3);
+//! let _idle: TransportConsumer = idle.build_consumer()?;
 //! let error = loop {
 //!     if let Err(error) = producer.publish_deadline(&[0; 4096], 1, Instant::now() + Duration::from_millis(10)) {
 //!         break error;
 //!     }
 //! };
-//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, lags by 15 events; gives up
+//! // ring shm:...: producer waits for space since 10.1ms; worker-3 (rank 3) pid 4711 is ..., at sequence 0, lags by
+//! // 15 events; gives up
 //! let TransportError::Publish(PublishError::TimedOut { report }) = error else { panic!("{error}") };
 //! assert!(report.culprit.is_some_and(|culprit| culprit.rank == Some(3)));
 //! # Ok(())
@@ -265,18 +268,19 @@
 //!
 //! | wanted | see |
 //! |---|---|
-//! | how long a call may wait | [`Patience`], a deadline or a `Duration`, in every call: at once, until then, without end, or under the liveness watch |
-//! | *closed*, *nothing yet*, *full*, *the peer has gone* | [`TransportError::is_closed`] and its neighbours, on the errors of every layer |
-//! | alerts, a grace period, and an end, without a deadline in every call | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
-//! | which consumers are in the ring, which have died | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`]; in a topology [`topology::Outcome`] |
+//! | how long a call may wait | [`Patience`], a deadline or a `Duration`, in every call |
+//! | *closed*, *nothing yet*, *full*, *peer gone* | [`TransportError::is_closed`] and the like, on all errors |
+//! | alerts, a grace period and an end | [`ProducerEnd::enable_required_consumer_liveness`], [`Patience::Managed`] |
+//! | the consumers in the ring, and their deaths | [`ProducerEnd::consumers`], [`ProducerEnd::check_peers`] |
+//! | deaths of workers in a topology | [`topology::Outcome`] |
 //! | a report at any time, from either side | [`ProducerEnd::stall_report`], [`ConsumerEnd::stall_report`] |
 //! | counters, also of a process that is dead | [`observability`] |
 //! | waiting in an event loop | [`ConsumerEnd::doorbell`]; in tokio `asynchronous`, with the feature `tokio` |
 //! | waiting for several streams at once | [`Select`] |
-//! | watching a stream without being waited for | [`TransportTap`](transport::TransportTap), [`TypedTap`](typed_transport::TypedTap) |
-//! | answering out of order, in other threads or tasks | [`HeldMessage`](transport::HeldMessage): `next_held`, or `hold` of a message |
+//! | watching a stream | [`TransportTap`](transport::TransportTap), [`TypedTap`](typed_transport::TypedTap) |
+//! | answering out of order, or in other threads | [`HeldMessage`](transport::HeldMessage): `next_held`, or `hold` |
 //! | another version of a type, while programs run | [`#[message]`](message), "Older versions" |
-//! | messages that overtake a full ring: cancel, pause | [`Topology::with_urgent_lane`](topology::Topology::with_urgent_lane) |
+//! | urgent messages: cancel, pause | [`Topology::with_urgent_lane`](topology::Topology::with_urgent_lane) |
 //! | workers that a supervisor of yours starts | [`Workers::started_elsewhere`](topology::Workers::started_elsewhere) |
 //! | starting before the other side | [`attach_when_ready`](transport::TransportBuilder::attach_when_ready) |
 //! | removing what a crash left | [`gc`]; of a whole topology [`Topology::gc`](topology::Topology::gc) |
@@ -302,10 +306,14 @@
 //! | enum | of |
 //! |---|---|
 //! | [`TransportError`] | layer 1: `Full` and `TooLarge`, and what the ring says as `Publish`, `Consume` and `Build` |
-//! | [`TypedPublishError`], [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3; [`CodecError`] is what a codec says |
-//! | [`TopologyError`](topology::TopologyError) | describing a topology, and every call of its ends: whose end it is, with a [`TransportError`] as `source` |
-//! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError), [`RestartError`](topology::RestartError) | meeting and restarting; an [`Outcome`](topology::Outcome) is the result of waiting for a worker |
-//! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`], [`RequiredConsumerError`] | layer 0: building, publishing, consuming, required consumers |
+//! | [`TypedPublishError`], [`TypedReceiveError`](typed_transport::TypedReceiveError) | layers 2 and 3 |
+//! | [`CodecError`] | a codec |
+//! | [`TopologyError`](topology::TopologyError) | describing a topology, and every call of its ends; it names the end |
+//! | [`LaunchError`](topology::LaunchError), [`WorkerJoinError`](topology::WorkerJoinError) | meeting |
+//! | [`RestartError`](topology::RestartError) | restarting a worker |
+//! | [`Outcome`](topology::Outcome) | not an error: the result of waiting for a worker |
+//! | [`MultiProcessError`], [`PublishError`], [`ConsumeError`] | layer 0: building, publishing, consuming |
+//! | [`RequiredConsumerError`] | managed publishing |
 //!
 //! A variant is a situation, its fields are what an operator needs, and the cause is kept as the field `source`. The
 //! text of an error contains its causes, so print `{error}` and nothing else.
@@ -314,10 +322,10 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `bincode` (default) | `#[message]`, `bincode_message!`: messages of serde's types; the library as `myelon::serde` |
-//! | `postcard` | `#[message(postcard)]`, `postcard_message!`: the same types in a smaller form, by a crate that is maintained |
-//! | `rkyv` | `#[message(rkyv)]`, `rkyv_message!`: messages that are read in place; the library as `myelon::rkyv` |
-//! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema that other languages share; the library as `myelon::flatbuffers` |
+//! | `bincode` (default) | `#[message]`, `bincode_message!`: messages of serde's types; `myelon::serde` |
+//! | `postcard` | `#[message(postcard)]`, `postcard_message!`: the same types in a smaller form |
+//! | `rkyv` | `#[message(rkyv)]`, `rkyv_message!`: messages that are read in place; `myelon::rkyv` |
+//! | `flatbuffers` | `flatbuffers_message!`: the same, with a schema for other languages too; `myelon::flatbuffers` |
 //! | `tokio` | `asynchronous`: either end awaited in a tokio runtime |
 //! | `serde` | configuration types implement serde's traits |
 //! | `tracing` | stall reports are also emitted as events |
@@ -328,12 +336,12 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MYELON_WAIT` | how every endpoint waits: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, `adaptive` |
+//! | `MYELON_WAIT` | how to wait: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, `adaptive` |
 //! | `MYELON_PROCESS_CORE` | core for the thread that builds an endpoint |
 //! | `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE` | the same, for one kind of endpoint; these take precedence |
 //! | `MYELON_AUTO_CONSUMER_CORE` | core for the thread of an [`AutoConsumer`] |
 //! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, in milliseconds |
-//! | [`MYELON_INVITATION`](topology::INVITATION_VARIABLE) | which worker of which topology a process is; set by the scheduler that starts it |
+//! | [`MYELON_INVITATION`](topology::INVITATION_VARIABLE) | a worker's invitation; its scheduler sets it |
 //!
 //! # Platforms
 //!

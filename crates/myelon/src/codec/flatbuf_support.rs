@@ -111,10 +111,11 @@ pub(super) fn check_place(bytes: &[u8]) -> CodecResult<()> {
 }
 
 /// Makes a generated object a message that is read in place as its table: `flatbuffers_message!(StepT as Step)`, or
-/// `flatbuffers_message!(StepT as Step = "step/2")` to say under which name and version two programs agree on it (otherwise the table's).
+/// `flatbuffers_message!(StepT as Step = "step/2")` to say under which name and version two programs agree on it
+/// (otherwise the table's).
 ///
-/// `StepT` and `Step<'a>` are what `flatc --rust --gen-object-api` makes of `table Step`; used are `StepT::pack`, `Step::unpack` and
-/// flatbuffers' `Follow` and `Verifiable` of `Step`.
+/// `StepT` and `Step<'a>` are what `flatc --rust --gen-object-api` makes of `table Step`; used are `StepT::pack`,
+/// `Step::unpack` and flatbuffers' `Follow` and `Verifiable` of `Step`.
 ///
 /// ```ignore
 /// mod step_generated; // written by flatc

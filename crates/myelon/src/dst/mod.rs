@@ -3,17 +3,19 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | which actor runs next, and when; wakes that come late or never; where an actor dies | [`Schedule`], [`Faults`], [`CrashPoint`] |
+//! | which actor runs next, and when | [`Schedule`] |
+//! | wakes that come late or never; where an actor dies | [`Faults`], [`CrashPoint`] |
 //! | time that passes only when the schedule says so | [`SimClock`] |
 //! | ends as a killed process leaves them | [`Crash`] |
 //! | whether two runs were the same, and what the last steps were | [`Trace`] |
 //! | which seeds to run | [`seeds`] |
 //!
-//! Actors are state machines that use the rings with [`Patience::Now`](crate::Patience::Now) only, on [`Place::heap`](crate::Place::heap).
-//! The rings are the real ones: their memory, their table of consumers, joining, coming back, taking over, replacing.
+//! Actors are state machines that use the rings with [`Patience::Now`](crate::Patience::Now) only, on
+//! [`Place::heap`](crate::Place::heap). The rings are the real ones: their memory, their table of consumers, joining,
+//! coming back, taking over, replacing.
 //!
-//! **Simulated:** time, the order in which actors run, how long a wake takes and whether it comes, deaths between two calls and inside an
-//! encoder that has written half a message.
+//! **Simulated:** time, the order in which actors run, how long a wake takes and whether it comes, deaths between two
+//! calls and inside an encoder that has written half a message.
 //!
 //! **Not simulated:** memory orderings and deaths between two stores of one call, which the ring's loom models and its
 //! kill tests have; the kernel's locks, for which the heap has a table; real sleeps, bells, doorbells and futexes,

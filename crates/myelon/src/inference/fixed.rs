@@ -55,7 +55,10 @@ pub enum InferenceTopologyError {
 /// });
 /// // Usually in two other processes, which may start before the scheduler:
 /// let patience = std::time::Duration::from_secs(20);
-/// let attach = |index| topology.worker_builder::<u64>(index)?.attach_when_ready(patience).build_consumer().map_err(From::from);
+/// let attach = |index| {
+///     let builder = topology.worker_builder::<u64>(index)?.attach_when_ready(patience);
+///     builder.build_consumer().map_err(From::from)
+/// };
 /// let mut workers = [attach(0), attach(1)].into_iter().collect::<InferenceTopologyResult<Vec<_>>>()?;
 /// let mut producer = scheduler.join().expect("the scheduler has not panicked")?;
 /// producer.publish(|step| *step = 7)?;

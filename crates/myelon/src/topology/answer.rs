@@ -58,7 +58,7 @@ pub struct Answer {
 ///     for answer in scheduler.gather_for(step, Whom::All, patience) {
 ///         match answer.outcome {
 ///             Outcome::Message { kind, bytes } => println!("{kind}: {bytes:?}"),
-///             Outcome::Died { pid, status, .. } => println!("process {pid} has died: {status:?}; restart it, or close"),
+///             Outcome::Died { pid, status, .. } => println!("{pid} has died: {status:?}"), // restart, or close
 ///             Outcome::Rejoined { pid } => println!("process {pid} goes on in its place; ask again"),
 ///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
 ///             other => println!("rank {} {other}", answer.rank),

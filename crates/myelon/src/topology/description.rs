@@ -208,7 +208,8 @@ impl<F: Format> Topology<F> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// // Workers that run as other users of one group may join.
-    /// let topology = Topology::new("tp-engine", 2usize)?.with_create_options(CreateOptions::default().group(1000).prefault(true));
+    /// let options = CreateOptions::default().group(1000).prefault(true);
+    /// let topology = Topology::new("tp-engine", 2usize)?.with_create_options(options);
     /// # let _ = topology;
     /// # Ok(())
     /// # }

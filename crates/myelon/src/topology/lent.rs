@@ -145,7 +145,8 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 /// /// Takes two broadcasts, or what is left of them, and answers the second one first.
 /// fn two_steps(worker: &mut WorkerEnd) -> Result<(), Box<dyn std::error::Error>> {
 ///     let (mut broadcasts, mut responses) = worker.rings();
-///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold())).collect::<Result<Vec<_>, TopologyError>>()?;
+///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold()));
+///     let steps = steps.collect::<Result<Vec<_>, TopologyError>>()?;
 ///     for step in steps.into_iter().rev() {
 ///         responses.set_in_reply_to(Some(step.sequence()));
 ///         responses.send(&step.to_ascii_uppercase(), step.kind(), Patience::Endless)?;

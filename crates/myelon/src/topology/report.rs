@@ -66,7 +66,7 @@ pub enum Situation {
 ///     if let Situation::NotReceived { lag, .. } = report.situation {
 ///         println!("it lags by {lag}");
 ///     }
-///     // `tp-engine, rank 1 (pid 4711 stopped, waits in do_signal_stop) has not received broadcast 20: it lags by 3, ...`
+///     // tp-engine, rank 1 (pid 4711 stopped, waits in do_signal_stop) has not received broadcast 20: ...
 ///     println!("{report}");
 /// }
 /// ```

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | building either end | [`TransportBuilder`], or [`TransportProducer::create`] and [`TransportConsumer::attach`] |
 //! | sending: with any patience, encoding in place | [`TransportProducer::send`], [`TransportProducer::send_with`] |
-//! | several at once, with one announcement | [`TransportProducer::send_batch`], [`TransportProducer::send_batch_with`] |
-//! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and its neighbours, [`Message`] |
-//! | keeping messages while newer ones are received; a `for` loop | [`TransportConsumer::next_held`], [`HeldMessage`]; [`messages`](TransportConsumer::messages) |
+//! | several at once, with one announcement | [`send_batch`](TransportProducer::send_batch), `send_batch_with` |
+//! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and similar calls, [`Message`] |
+//! | keeping messages while newer ones are received | [`TransportConsumer::next_held`], [`HeldMessage`] |
+//! | a `for` loop | [`messages`](TransportConsumer::messages) |
 //! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
-//! | how messages are laid out in the ring | [`Format`]: [`Records`] unless there is a reason, [`FixedFrame`], [`AlignedFixedFrame`] |
+//! | how messages are laid out in the ring | [`Format`]: [`Records`] (default), [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |
 //!

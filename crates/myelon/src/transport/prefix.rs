@@ -4,8 +4,8 @@
 //! The optional parts mean the same in every format.
 //!
 //! ```text
-//! | total: u64, split messages | send time: u64, flag 4, | trace id: 16 bytes, flag 8 | padding to the payload's alignment |
-//! |                            | or in reply to: 16      |                            |                                    |
+//! | total: u64, split messages | send time: u64, flag 4,      | trace id: 16 bytes, flag 8 | padding to the      |
+//! |                            | or in reply to: i64, flag 16 |                            | payload's alignment |
 //! ```
 
 use super::clock::monotonic_ns;

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | sending | [`TypedProducer`] |
 //! | receiving: in place, owned, by a handler | [`TypedConsumer`], [`TypedMessage`] |
-//! | keeping messages while newer ones are received; a `for` loop | [`TypedConsumer::next_held`], [`HeldTyped`]; [`messages`](TypedConsumer::messages) |
+//! | keeping messages while newer ones are received | [`TypedConsumer::next_held`], [`HeldTyped`] |
+//! | a `for` loop | [`messages`](TypedConsumer::messages) |
 //! | watching, without a place in the ring | [`TypedTap`], [`TypedCopy`] |
 //! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
 //!

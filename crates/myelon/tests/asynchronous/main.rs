@@ -10,7 +10,8 @@
 //! | a message that a task holds is lost, or a task that waits for room to hold one is not woken | `held::*` |
 //! | the types of a topology change any of it | `typed_topology::*` |
 //! | a call of a topology's end fails and does not say whose end that is | `topology_calls::*` |
-//! | a thread is blocked, or other tasks starve | `exchange::while_one_task_waits_*`, `exchange::a_ring_that_is_never_empty_*` |
+//! | a thread is blocked | `exchange::while_one_task_waits_*` |
+//! | other tasks starve | `exchange::a_ring_that_is_never_empty_*` |
 #![deny(unsafe_code)]
 
 mod batch;

@@ -3,7 +3,7 @@
 //! | what must not happen | shown by |
 //! |---|---|
 //! | encoding goes through the heap | `cost::*` |
-//! | a buffer that was too small is taken for a message that cannot be encoded, or the other way round | `exactness::*` |
+//! | *too little room* is taken for *cannot be encoded*, or the other way round | `exactness::*` |
 //! | a decoder of ours reads other values than the codec's library, or refuses what that takes | `library::*` |
 //! | damaged bytes make a reader panic | `hostile::*` |
 //! | a length in hostile bytes makes a reader allocate, or never return | `hostile::*` |

@@ -1,8 +1,9 @@
-//! One scheduler and its workers, broadcasts and responses over rings, in one thread, with every order and every death from a seed.
+//! One scheduler and its workers, broadcasts and responses over rings, in one thread, with every order and every death
+//! from a seed.
 //!
 //! | what must not happen | shown by |
 //! |---|---|
-//! | a reader gets anything else than the next message that its position entitles it to | [`model`], in every step of every run |
+//! | a reader gets anything but the next message at its position | [`model`], in every step of every run |
 //! | a message that was handed out before is not marked as such, or another is | the same |
 //! | a part of a message that a dead sender was writing is ever seen | the same: contents are compared |
 //! | an actor hangs although all that died are back | the end of each run |

@@ -2,12 +2,14 @@
 //!
 //! | what must not happen | shown by |
 //! |---|---|
-//! | a message whose publishing fails poisons the stream | `conformance::an_encoder_that_fails_or_panics_sends_nothing_and_the_stream_goes_on` |
-//! | the tail of a message is taken for a whole message | `broken::a_receiver_that_starts_in_the_middle_begins_with_the_next_message`, `processes::*` |
+//! | a failed send breaks the stream | `conformance::an_encoder_that_fails_or_panics_sends_nothing_*` |
+//! | the tail of a message is read as a message | `broken::a_receiver_that_starts_in_the_middle_*`, `processes::*` |
 //! | an archive is read at an odd place | `conformance::payloads_begin_where_their_format_promises` |
-//! | a message is lost in a crash | `processes::a_killed_receiver_gets_its_message_again_marked`, `conformance::a_message_is_not_acknowledged_while_its_reader_panics` |
-//! | a corrupt length panics | `broken::every_fault_is_an_error_and_the_next_message_is_received`, `src/transport/reassembly/tests.rs`, `fuzz` |
-//! | a sender waits for room that there can never be | `conformance::a_message_that_can_never_be_sent_is_refused_at_once_with_the_depth_to_ask_for` |
+//! | a message is lost in a crash | `processes::a_killed_receiver_gets_its_message_again_marked` |
+//! | a message is lost in a panic | `conformance::a_message_is_not_acknowledged_while_its_reader_panics` |
+//! | a corrupt length panics | `broken::every_fault_is_an_error_and_the_next_message_is_received`, `fuzz` |
+//! | the same, frame by frame | `src/transport/reassembly/tests.rs` |
+//! | a sender waits for room that there can never be | `conformance::a_message_that_can_never_be_sent_is_refused_*` |
 //! | a large frame overflows a stack | `tests/transport_cost.rs` |
 //! | 64 bytes cost a frame of 64 KiB | `conformance::counters_say_what_was_sent_joined_and_copied` |
 //! | a held message is overwritten, or a successor gets parts of it | `held::*` |

@@ -6,7 +6,8 @@
 //! | a message is acknowledged before the application has seen it | `delivery::*` |
 //! | a message that cannot be encoded or decoded ends the stream | `delivery::*` |
 //! | encoding and receiving go through the heap, or a message is encoded twice without need | `cost::*` |
-//! | a message that can never fit waits, one that can waits for more than its room, or is encoded again and again meanwhile | `room::*` |
+//! | a message that can never fit waits, or one that can waits for more than its room | `room::*` |
+//! | a message that waits is encoded again and again | `room::*` |
 //! | a sender does not learn how long its messages are, and encodes them again and again | `sizes::*` |
 //! | a message that another thread reads is not counted, or read by another codec than its stream has | `held::*` |
 //! | dropping a consumer loses its messages | `places::*` |

@@ -137,11 +137,12 @@ fn is_aligned(bytes: &[u8]) -> bool {
     bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(ALIGN_MAX_BYTES)
 }
 
-/// Makes a type with rkyv's derives a message that is read in place: `rkyv_message!(Step)`, or `rkyv_message!(Step = "step/2")` to say
-/// under which name and version two programs agree on it.
+/// Makes a type with rkyv's derives a message that is read in place: `rkyv_message!(Step)`, or `rkyv_message!(Step =
+/// "step/2")` to say under which name and version two programs agree on it.
 ///
-/// Two programs compare that name and nothing else: give it another version when the fields change. [`#[message(rkyv)]`](crate::codec::message)
-/// compares the fields themselves, and adds the derives; this macro is for types whose traits are written by hand.
+/// Two programs compare that name and nothing else: give it another version when the fields change.
+/// [`#[message(rkyv)]`](crate::codec::message) compares the fields themselves, and adds the derives; this macro is for
+/// types whose traits are written by hand.
 ///
 /// A program without a dependency on rkyv of its own adds `#[rkyv(crate = myelon::rkyv)]` to the type.
 ///

@@ -30,7 +30,8 @@ pub enum InvalidSegmentName {
     },
 }
 
-/// Checks that `name` can be a segment's name everywhere: 1 to [`SEGMENT_NAME_LIMIT_MACOS`] ASCII letters, digits, `_` and `-`.
+/// Checks that `name` can be a segment's name everywhere: 1 to [`SEGMENT_NAME_LIMIT_MACOS`] ASCII letters, digits, `_`
+/// and `-`.
 ///
 /// # Errors
 /// [`InvalidSegmentName`] says which rule was broken; choose another name.

@@ -155,7 +155,8 @@ impl<'a> Fields<'a> {
         self.optional(field, utf8)
     }
 
-    /// Takes a number out; `None` if it is not there. Numbers have one form only: digits without a sign, and no zeros in front.
+    /// Takes a number out; `None` if it is not there. Numbers have one form only: digits without a sign, and no zeros
+    /// in front.
     pub(crate) fn optional_number<T: FromStr + ToString>(
         &mut self,
         field: &'static str,
