@@ -116,7 +116,7 @@
 //! drop(producer); // closes the ring
 //! # let mut received = vec![];
 //! while let Some(message) = consumer.next_or_end(Patience::Endless)? {
-//!     // Each in one piece, where its sender wrote it.
+//!     // Each message is in one piece, where its sender wrote it.
 //!     println!("{} bytes of kind {}", message.len(), message.kind());
 //! #   received.push((message.len(), message.kind(), message.is_in_place()));
 //! }

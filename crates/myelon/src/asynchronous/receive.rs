@@ -195,7 +195,7 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 /// while let Some(message) = consumer.next_or_end().await? {
 ///     println!("{} bytes of kind {}", message.len(), message.kind());
 /// #   count += 1;
-/// } // acknowledged when it is dropped; one to be kept across an await is held: see `next_held`
+/// } // dropping it acknowledges it; to keep one across an await, see `next_held`
 /// # assert_eq!(count, 1);
 /// # Ok(())
 /// # })
@@ -424,9 +424,9 @@ impl<C: Receive> AsyncConsumer<C> {
     /// message that has killed its consumer before.
     ///
     /// # Errors
-    /// As [`ready`](Self::ready). Also an error that [`is_held_limit`](TransportError::is_held_limit) if the oldest
-    /// held message must be released first; the awaited calls wait for that instead. It does not notice a sender that
-    /// was killed: [`check_producer`](Self::check_producer) does.
+    /// As [`ready`](Self::ready). Also an error for which [`is_held_limit`](TransportError::is_held_limit) is true if
+    /// the oldest held message must be released first; the awaited calls wait for that instead. It does not notice a
+    /// sender that was killed: [`check_producer`](Self::check_producer) does.
     pub fn try_next(&mut self) -> Result<Option<C::Message<'_>>, C::Error> {
         self.consumer.next_or_limit()
     }

@@ -191,12 +191,12 @@ impl<T: Codec, F: Format> sealed::Publish for TypedRing<'_, T, F> {
 /// # let _idle = TransportConsumer::join(&name, "worker-0")?;
 /// producer.publish(b"a step", 1).await?; // waits for room as long as the consumers live
 ///
-/// // A program that has no such patience says so with tokio's own timeout. What was given up was not sent.
+/// // To limit the wait, use tokio's own timeout. A message that was given up was not sent.
 /// while let Ok(sent) = timeout(Duration::from_millis(1), producer.publish(&[0; 1000], 1)).await {
 ///     println!("sent as message {}", sent?);
 /// }
 /// for consumer in producer.get_ref().consumers() {
-///     println!("{} has read up to message {}", consumer.id, consumer.position); // whose turn it is
+///     println!("{} has read up to message {}", consumer.id, consumer.position); // which one is slow
 /// }
 /// # assert_eq!(producer.get_ref().consumers()[0].position, 0);
 /// # Ok(())

@@ -323,7 +323,7 @@ impl<W: Work> AsyncWorker<W> {
 /// use std::time::Duration;
 /// use tokio::time::timeout;
 ///
-/// /// What takes long, and may be cancelled.
+/// /// Work that takes long, and may be cancelled.
 /// async fn think(step: &[u8]) -> Vec<u8> {
 ///     step.to_ascii_uppercase()
 /// }

@@ -35,7 +35,7 @@ pub enum Rkyv {}
 ///     Decode(u32),
 /// }
 ///
-/// /// `Step` as an older program has it.
+/// /// `Step` in an older program.
 /// mod older {
 ///     # use myelon::prelude::*;
 ///     #[message]
@@ -115,7 +115,7 @@ pub enum Rkyv {}
 #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
 /// use myelon::prelude::*;
 ///
-/// /// As programs have it that are not upgraded yet.
+/// /// The type in programs that are not upgraded yet.
 /// #[message(name = "Step")]
 /// struct StepV1 {
 ///     id: u32,

@@ -68,7 +68,7 @@ impl<A: Ord> Schedule<A> {
         Self { clock: SimClock::default(), random: Random::new(seed), faults, queue: BinaryHeap::new(), queued: 0 }
     }
 
-    /// The clock as it stands.
+    /// The clock.
     pub fn clock(&self) -> SimClock {
         self.clock
     }

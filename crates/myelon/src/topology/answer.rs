@@ -18,7 +18,7 @@ use std::process::ExitStatus;
 ///     let soon = Instant::now() + Duration::from_millis(50); // for all three together
 ///     let all = scheduler.gather_for(step, Whom::All, soon); // in the order of ranks
 ///     let leader = scheduler.gather_for(step, Whom::Rank(0), soon); // one answer, or why there is none
-///     let quickest = scheduler.gather_for(step, Whom::Any, soon); // whose comes first
+///     let quickest = scheduler.gather_for(step, Whom::Any, soon); // the first one
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use std::ops::Deref;
 /// let mut worker: WorkerEnd = WorkerEnd::join(&invitation)?;
 /// while let Some(mut broadcast) = worker.next_or_end(Patience::Endless)? {
 ///     let answer = broadcast.to_ascii_uppercase();
-///     // Answered first, and acknowledged when it is dropped: a death between the two repeats the answer.
+///     // Answer first; dropping it acknowledges it. A death between the two repeats the answer.
 ///     broadcast.answer(&answer, 0, Patience::Endless)?;
 /// }
 /// # assert!(matches!(scheduler.join(), Ok(Outcome::Message { bytes, .. }) if bytes == b"A STEP"));

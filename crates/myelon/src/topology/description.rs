@@ -256,7 +256,7 @@ impl<F: Format> Topology<F> {
     }
 
     /// Sets how long [`Patience::Managed`](disruptor_mp::Patience::Managed) broadcasts wait for a worker that makes no
-    /// progress, and who is told. The required consumers are the workers, whatever ids `liveness` names.
+    /// progress, and its alerts. The required consumers are the workers, whatever ids `liveness` names.
     #[must_use]
     pub fn with_liveness(self, liveness: RequiredConsumerLivenessConfig) -> Self {
         Self { liveness, ..self }

@@ -76,7 +76,7 @@ impl<F: Format> SchedulerEnd<F> {
     ///     for answer in scheduler.gather_for(step, Whom::All, Duration::from_millis(50)) {
     ///         match answer.outcome {
     ///             Outcome::Message { bytes, .. } => println!("rank {}: {bytes:?}", answer.rank),
-    ///             // What it answers later is dropped by the next call, and counted.
+    ///             // The next call drops and counts a later answer.
     ///             Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)),
     ///             other => println!("rank {} {other}", answer.rank),
     ///         }

@@ -142,7 +142,7 @@ impl<F: Format> fmt::Debug for BorrowedProducer<'_, F> {
 /// ```
 /// use myelon::prelude::*;
 ///
-/// /// Takes two broadcasts, or what is left of them, and answers the second one first.
+/// /// Takes two broadcasts, or as many as are left, and answers the second one first.
 /// fn two_steps(worker: &mut WorkerEnd) -> Result<(), Box<dyn std::error::Error>> {
 ///     let (mut broadcasts, mut responses) = worker.rings();
 ///     let steps = broadcasts.messages().take(2).map(|step| Ok(step?.hold()));

@@ -35,7 +35,7 @@ use std::ops::Deref;
 ///
 /// fn store(scheduler: &mut TypedScheduler<Step, Sum>, rank: usize) -> Result<(), Box<dyn std::error::Error>> {
 ///     match scheduler.receive_raw(rank, Duration::from_millis(50)) {
-///         // The bytes, and by what they can be read later.
+///         // The bytes, and the tag with which they can be read later.
 ///         Ok(answer) => println!("{} {:?}", answer.tag(), &answer[..]),
 ///         Err(why) => println!("rank {rank} {why}"),
 ///     }

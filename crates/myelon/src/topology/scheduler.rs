@@ -56,11 +56,11 @@ const REPORT_LOOKS: usize = 8;
 ///     match answer.outcome {
 ///         Outcome::Message { bytes, .. } => assert_eq!(bytes, b"A STEP"),
 ///         Outcome::Died { pid, .. } => eprintln!("process {pid} has died"), // a spawned one: `scheduler.restart(..)`
-///         Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)), // it lives, and why it is late
+///         Outcome::TimedOut => println!("{}", scheduler.report(answer.rank)), // why it is late
 ///         other => println!("rank {} {other}", answer.rank),
 ///     }
 /// }
-/// scheduler.close(); // the workers hear that the topology is closed
+/// scheduler.close(); // the workers are told that the topology is closed
 /// # worker.join().expect("the worker has not panicked")?;
 /// # Ok(())
 /// # }

@@ -45,7 +45,7 @@ use std::mem::ManuallyDrop;
 ///         continue;
 ///     }
 ///     match message.kind() {
-///         STEP => println!("a step of {} bytes", message.len()), // read where they lie
+///         STEP => println!("a step of {} bytes", message.len()), // read in place
 ///         other => eprintln!("message {} is of kind {other}, which nothing here knows", message.sequence()),
 ///     }
 /// #   steps += usize::from(message.kind() == STEP);

@@ -32,7 +32,7 @@ pub enum TransportError {
     /// Sending ended without room, and says why.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// Managed sending ended without room, and says who is to blame.
+    /// Managed sending ended without room, and names the consumer that is to blame.
     #[error(transparent)]
     RequiredConsumer(#[from] RequiredConsumerError),
     /// Receiving ended without a message, and says why.

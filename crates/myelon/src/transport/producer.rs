@@ -25,7 +25,7 @@ use std::time::Instant;
 ///
 /// # fn main() -> TransportResult<()> {
 /// # let name = portable_shm_segment_name("doc");
-/// /// What the byte beside a message says, in this program.
+/// /// The kinds of messages in this program.
 /// const STEP: u8 = 1;
 ///
 /// let mut producer = TransportProducer::<Records>::create(&name, 1 << 16)?; // a ring of 64 KiB

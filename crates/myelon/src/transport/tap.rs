@@ -122,7 +122,7 @@ impl TransportTap {
 /// let mut last_step = None;
 /// while let Some(message) = tap.next_or_end(Patience::Endless)? {
 ///     if message.kind() == STEP {
-///         last_step = Some((message.sequence(), message.to_vec())); // what is kept is copied out
+///         last_step = Some((message.sequence(), message.to_vec())); // copy what you keep
 ///     }
 /// }
 /// assert_eq!(last_step, Some((0, b"a step".to_vec())));

@@ -47,7 +47,7 @@ use std::mem::ManuallyDrop;
 /// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
 ///     match message.decode() {
 ///         Ok(Tick(number)) => sum += number,
-///         // It would be no better the next time: dropping it goes on to the next one.
+///         // It would fail again the next time: dropping it skips it.
 ///         Err(error) => eprintln!("message {} is broken: {error}", message.sequence()),
 ///     }
 /// }
@@ -187,7 +187,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
     }
 
     /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and
-    /// everything was received. If there is nothing yet, the error [`is_timed_out`](TypedReceiveError::is_timed_out).
+    /// everything was received. If there is nothing yet, the result is an error for which
+    /// [`is_timed_out`](TypedReceiveError::is_timed_out) is true.
     #[cfg_attr(feature = "bincode", doc = "```")]
     #[cfg_attr(not(feature = "bincode"), doc = "```ignore")]
     /// # use myelon::prelude::*;

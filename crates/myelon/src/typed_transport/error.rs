@@ -14,7 +14,7 @@ pub enum TypedPublishError {
     /// The message cannot be encoded. Another one may be.
     #[error(transparent)]
     Codec(CodecError),
-    /// Managed sending ended without room, and says who is to blame.
+    /// Managed sending ended without room, and names the consumer that is to blame.
     #[error(transparent)]
     RequiredConsumer(RequiredConsumerError),
     /// The transport could not take it: full, too large, closed.

@@ -23,8 +23,8 @@ use std::sync::{Arc, OnceLock};
 ///
 /// /// The work of another thread.
 /// fn work(message: HeldTyped<Step>) -> CodecResult<usize> {
-///     let len = message.get().map(|step| step.tokens.len()); // read where the producer wrote it
-///     message.release(); // also one that cannot be read: it would be no better the next time
+///     let len = message.get().map(|step| step.tokens.len()); // read in place
+///     message.release(); // even if it cannot be read: it would fail again
 ///     len
 /// }
 ///

@@ -34,9 +34,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # drop(producer);
 /// while let Some(message) = consumer.next_or_end(Patience::Endless)? {
 ///     assert!(message.is_in_place());
-///     let step = message.get()?; // checked, and read where the producer wrote it
+///     let step = message.get()?; // checked, and read in place
 ///     assert_eq!(step.tokens.as_slice(), [1, 2, 3]);
-///     let owned: Step = message.decode()?; // a value, to be kept
+///     let owned: Step = message.decode()?; // a value that can be kept
 ///     assert_eq!(owned.tokens, [1, 2, 3]);
 /// } // acknowledged
 /// # Ok(())

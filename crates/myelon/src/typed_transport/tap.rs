@@ -84,7 +84,8 @@ impl<T: Codec> TypedTap<T> {
     }
 
     /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and what
-    /// was there was copied. If there is nothing yet, the error [`is_timed_out`](TypedReceiveError::is_timed_out).
+    /// was there was copied. If there is nothing yet, the result is an error for which
+    /// [`is_timed_out`](TypedReceiveError::is_timed_out) is true.
     ///
     /// # Errors
     /// As [`next`](Self::next), except that a closed stream is no error.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | encoding goes through the heap | `cost::*` |
 //! | *too little room* is taken for *cannot be encoded*, or the other way round | `exactness::*` |
-//! | a decoder of ours reads other values than the codec's library, or refuses what that takes | `library::*` |
+//! | our decoder reads other values than the codec's library, or refuses bytes that it accepts | `library::*` |
 //! | damaged bytes make a reader panic | `hostile::*` |
 //! | a length in hostile bytes makes a reader allocate, or never return | `hostile::*` |
 //! | a message cannot be read because of its address | `place::*` |

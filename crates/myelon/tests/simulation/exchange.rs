@@ -223,7 +223,7 @@ impl World {
         (0..WORKERS).all(|rank| self.broadcast.model.has_all(rank) && self.responses[rank].model.has_all(SCHEDULER))
     }
 
-    /// The orderly end: every peer is told of a close.
+    /// The orderly end: a close is reported to every peer.
     fn part(&mut self) {
         let Scheduler { broadcast, .. } = self.scheduler.take().expect("complete means alive");
         drop(broadcast);

@@ -57,7 +57,7 @@ enum Act {
     Leave {
         who: usize,
     },
-    /// Dies, perhaps with a message in its hands.
+    /// Dies, perhaps while it has a message.
     Dies {
         who: usize,
         holding: bool,

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// fn join(invitation: &Invitation) -> Option<WorkerEnd> {
 ///     match WorkerEnd::join(invitation) {
 ///         Ok(worker) => Some(worker),
-///         // The session is over before it began; there is nothing to be said.
+///         // The session ended before it began; there is nothing to report.
 ///         Err(WorkerJoinError::SchedulerGone { .. }) => None,
 ///         // `tp-engine, rank 1: no scheduler within 15.0s: ...`
 ///         Err(error) => panic!("{error}"),

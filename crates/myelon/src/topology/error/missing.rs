@@ -51,7 +51,7 @@ pub enum MissingState {
     /// No process has come as this worker, and none has reported a failure. A process of another user may have been
     /// unable to report.
     NotSeen {
-        /// The users who may use the broadcast ring, if the system has told.
+        /// The users that may use the broadcast ring, if the system tells.
         ring: Option<RingAccess>,
     },
     /// The scheduler has started it; it runs, and has not joined.
@@ -101,7 +101,7 @@ pub enum MissingState {
     Left,
 }
 
-/// The users who may use a ring.
+/// The users that may use a ring.
 pub type RingAccess = disruptor_mp::segment::Permissions;
 
 impl fmt::Display for MissingWorker {

@@ -1,9 +1,9 @@
 //! One worker as its scheduler sees it: whether it is there, and the ring on which it answers.
 //!
-//! The table of consumers in the broadcast ring decides who lives. A response ring alone proves nothing: a dead session
-//! may have left it, or its worker may be about to leave. So a ring counts as this worker's only if the process that
-//! publishes in it is the one that the table has under this worker's id. A worker joins the table first and makes its
-//! ring afterwards, so every worker that survives its start reaches that state.
+//! The table of consumers in the broadcast ring decides which workers live. A response ring alone proves nothing: a
+//! dead session may have left it, or its worker may be about to leave. So a ring counts as this worker's only if the
+//! process that publishes in it is the one that the table has under this worker's id. A worker joins the table first
+//! and makes its ring afterwards, so every worker that survives its start reaches that state.
 
 mod failure;
 mod gone;

@@ -120,7 +120,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
     }
 
     /// [`next`](Self::next) for loops that end when the topology ends: `None` says that the scheduler has closed it and
-    /// everything was received. If there is nothing yet, the error [`is_timed_out`](TopologyError::is_timed_out).
+    /// everything was received. If there is nothing yet, the result is an error for which
+    /// [`is_timed_out`](TopologyError::is_timed_out) is true.
     ///
     /// # Errors
     /// As [`next`](Self::next), except that a closed topology is no error.
