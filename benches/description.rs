@@ -1,4 +1,4 @@
-//! What describes a ring and counts in it: counters, and the schema of an event.
+//! Counters, and the schema of an event: making, updating, encoding and comparing.
 
 use benches::Sample;
 use criterion::{Criterion, criterion_group, criterion_main};

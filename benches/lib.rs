@@ -1,8 +1,7 @@
 //! Criterion micro benchmarks: one operation each, in one thread, so that nothing is measured but the operation.
 //!
-//! **Lives here:** the event and the rings that the benchmarks share. Whole processes beside each other are
-//! `perf-bench`'s business. **Builds on:** `disruptor-mp`. **May touch it:** the benchmarks. Each checks its answer
-//! before it measures.
+//! What the benchmarks share: their event and their rings. Each benchmark checks its answer before it measures.
+//! `perf-bench` measures whole processes.
 #![forbid(unsafe_code)]
 
 use disruptor_mp::{

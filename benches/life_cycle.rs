@@ -1,4 +1,4 @@
-//! Coming and going: creating and removing a ring of 4 MiB, joining and leaving.
+//! Creating and removing a ring of 4 MiB, joining it and leaving it.
 
 use benches::{CAPACITY, Sample, ring};
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,4 +1,4 @@
-//! One operation on a ring that nobody waits for: publishing, consuming, copying as a tap.
+//! One operation on a ring, where no end ever waits: publishing, consuming, copying as a tap.
 //!
 //! A round is a lap of 1024 events; the throughput that is printed is in events.
 

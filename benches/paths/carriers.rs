@@ -1,10 +1,6 @@
-//! What the paths do: messages that carry their numbers from a producer to a consumer in the same thread.
+//! What the paths do: a producer and a consumer in one thread pass numbered messages.
 //!
-//! **Lives here:** [`PATHS`], and one function for each way of carrying. **Builds on:** the ends of both libraries.
-//! **May touch it:** `main`.
-//!
-//! As far as possible, only calls that old and new versions of the libraries have in common are used: this file is
-//! compiled against both.
+//! This file is compiled against old and new versions of the libraries, so it uses calls that both have where it can.
 
 use benches::{CAPACITY, Sample, ring};
 use disruptor_mp::{

@@ -1,12 +1,10 @@
-//! What a codec does with a message, without a ring; and beside it what the plain library does, into a slice and from
+//! What a codec does with a message, without a ring. For comparison: what the plain library does, into a slice and from
 //! one.
 //!
-//! **Lives here:** [`CODECS`], the paths; the messages: a scheduler's step, which is lists of numbers, and a request,
-//! which has something of everything. **Builds on:** `carriers`, for the rounds; `myelon::codec`; the libraries.
-//! **May touch it:** `main`.
+//! The messages are a scheduler's step, which is lists of numbers, and a request, which has a field of each kind.
 //!
-//! `NAME` is ours and `NAME-plain` the library's: the same value, the same bytes, in the same program. The library
-//! decodes without bounds.
+//! `NAME` is our codec and `NAME-plain` the library: the same value, the same bytes, in the same program. The library
+//! decodes without a limit.
 
 use crate::carriers::{Outcome, Part, Path, ROUND_OF_LONG, carry, path};
 use bincode::config::legacy;

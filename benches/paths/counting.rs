@@ -1,6 +1,4 @@
 //! Instructions of one path, counted by valgrind's callgrind in a process of its own.
-//!
-//! **Lives here:** [`instructions`]. **Builds on:** the program `valgrind`. **May touch it:** `main`.
 
 use std::io;
 use std::process::Command;

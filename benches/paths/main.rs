@@ -12,14 +12,12 @@
 //! message, also in a batch.
 //!
 //! Producer and consumer are in one thread, the ring has room for every message and holds every message that is read,
-//! so nothing waits. The count is the same in every run, and a difference between the tables of two builds is a
+//! so no call waits. The count is the same in every run, and a difference between the tables of two builds is a
 //! difference between the builds. Count both with the same compiler and on the same machine: how the C library copies
 //! depends on the processor.
 //!
 //! Each path is counted twice, with different numbers of operations, and the difference is divided. So the table leaves
-//! out what happens once, as in the first lap, and has its share of what happens once a lap.
-//!
-//! **Lives here:** the command line and the table. **Builds on:** `carriers`, `codecs`, `counting`.
+//! out what happens once, as in the first lap. Of what happens once a lap it contains each operation's share.
 #![forbid(unsafe_code)]
 
 mod carriers;

@@ -1,4 +1,5 @@
-//! Any bytes as a flatbuffers table: refused, or a table of which every field can be read, and an object that survives being encoded.
+//! Any bytes as a flatbuffers table: refused, or a table of which every field can be read, and an object that survives
+//! being encoded.
 #![no_main]
 
 use fuzz::messages::{StepT, encoded};

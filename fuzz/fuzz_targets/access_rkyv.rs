@@ -1,4 +1,5 @@
-//! Any bytes as an rkyv archive: refused, or an archive of which every part can be read, and a message that survives being encoded.
+//! Any bytes as an rkyv archive: refused, or an archive of which every part can be read, and a message that survives
+//! being encoded.
 #![no_main]
 
 use fuzz::messages::{RkyvChain, RkyvEverything, RkyvStep, encoded};

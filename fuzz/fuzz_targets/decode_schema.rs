@@ -1,4 +1,4 @@
-//! Any bytes as a schema: an error, or a schema that survives the way back and can be compared with ours.
+//! Any bytes as a schema: an error, or a schema that survives the round trip and can be compared with ours.
 #![no_main]
 
 use disruptor_mp::schema::Schema;

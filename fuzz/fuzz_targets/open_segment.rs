@@ -1,8 +1,8 @@
-//! An object whose bytes somebody else has written, opened in every way there is: as a consumer, a tap, a producer that takes over or
-//! replaces, and for removal.
+//! An object whose bytes another process has written, opened in every possible way: as a consumer, a tap, a producer
+//! that takes over or replaces, and for removal.
 //!
-//! The first byte chooses between arbitrary bytes, a good ring with patches in a memory file, and the same on the heap, where the
-//! sanitizer sees every byte beyond the end.
+//! The first byte chooses between arbitrary bytes, a good ring with patches in a memory file, and the same on the heap,
+//! where the sanitizer detects every access past the end.
 #![no_main]
 
 use disruptor_mp::segment::fuzzing::{Words, restamp_header};

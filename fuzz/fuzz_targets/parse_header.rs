@@ -1,4 +1,5 @@
-//! Any first page, of an object of any length: accepted or refused, never a panic, and never more than the object has.
+//! Any first page, of an object of any length: accepted or refused, never a panic, and no section longer than the
+//! object.
 #![no_main]
 
 use disruptor_mp::segment::fuzzing;

@@ -1,4 +1,4 @@
-//! Any text as the schema of a message, as a ring may carry it: an error, or a schema that survives the way back and
+//! Any text as the schema of a message, as a ring may carry it: an error, or a schema that survives the round trip and
 //! can be compared with ours.
 #![no_main]
 

@@ -1,7 +1,8 @@
 //! Any frames, in any order: messages within the limit or faults, never a panic, and whole messages are received again
 //! afterwards.
 //!
-//! Arbitrary headers stop at their first number, so most frames here are what would come next, with one number changed.
+//! An arbitrary header is refused at its first number, so most frames here are the expected next frame with one number
+//! changed.
 #![no_main]
 
 use fuzz::Decisions;

@@ -1,6 +1,5 @@
-//! A ring of records in use, whose words somebody overwrites between any two operations: nothing panics, nothing hangs,
-//! nobody leaves the memory. Commit words are among them, and so is what a message's bytes look like when they are
-//! taken for one.
+//! A ring of records in use, whose words another process overwrites between any two operations: no panic, no hang, no
+//! access outside the memory. Commit words are among them, and so are payload bytes that are read as commit words.
 #![no_main]
 
 use disruptor_mp::segment::fuzzing::Words;

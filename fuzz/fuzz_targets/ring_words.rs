@@ -1,8 +1,8 @@
-//! A ring in use, whose words another process overwrites between any two operations: nothing panics, nothing hangs, and
-//! no access leaves the memory.
+//! A ring in use, whose words another process overwrites between any two operations: no panic, no hang, and no access
+//! outside the memory.
 //!
-//! What the events then contain is another question: a peer that may write is trusted not to write where it has no
-//! business.
+//! What the events then contain is not checked: a peer that may write is trusted to write only where the protocol
+//! allows it.
 #![no_main]
 
 use disruptor_mp::segment::fuzzing::Words;

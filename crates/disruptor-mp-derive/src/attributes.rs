@@ -1,6 +1,4 @@
-//! What both attributes do with attributes and refusals.
-//!
-//! **Lives here:** free functions. **Builds on:** syn. **May touch it:** `event`, `message`.
+//! How both attributes read attributes and report errors.
 
 use proc_macro2::TokenStream;
 use quote::quote;

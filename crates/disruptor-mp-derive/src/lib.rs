@@ -1,7 +1,5 @@
-//! The attributes `#[event]` of disruptor-mp and `#[message]` of myelon, which export them; depend on those crates, not
+//! The attributes `#[event]` of disruptor-mp and `#[message]` of myelon. Those crates export them: depend on those, not
 //! on this one.
-//!
-//! **Lives here:** the entry points. **Builds on:** syn and quote. **May touch it:** disruptor-mp, myelon.
 #![forbid(unsafe_code)]
 
 mod attributes;

@@ -1,10 +1,4 @@
-//! How an endpoint is asked for: who waits for whom at the start, under which id, how it waits, and in what kind of
-//! segment.
-//!
-//! **Lives here:** [`SharedDisruptorBuilder`], and what is set on it whatever the ring carries; `coordination`, what a
-//! producer does about consumers that are not there yet; `settings`, all that was asked for; `build`, the ends without
-//! what they carry; `events`, those of a ring of events. **Builds on:** `construct`, which does it. **May touch it:**
-//! programs, once per endpoint.
+//! How a program asks for an endpoint: its id, its start-up order, how it waits, and in what kind of segment it is.
 
 mod build;
 mod coordination;

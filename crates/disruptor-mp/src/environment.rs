@@ -1,7 +1,5 @@
 //! Settings from the environment: absent, valid, or an error that names the variable and its value.
 //!
-//! **Lives here:** [`number`], [`core`]. **May touch it:** the code that owns the setting, where it is used.
-//!
 //! | variable | meaning | read by |
 //! |---|---|---|
 //! | `MYELON_WAIT` | wait strategy of every endpoint | builders |

@@ -1,12 +1,10 @@
 //! Why a ring could not be built or attached to: one enum of situations.
 //!
-//! As everywhere here, the text of an error has its causes in it, each once, so that `{error}` is all that a program
-//! has to print. The cause is kept as the field `source`; [`Error::source`](std::error::Error::source) gives only what
-//! the text does not say, so that nothing is printed twice by a program that follows it. (`r#source` is how thiserror
-//! is told.)
+//! As everywhere in this crate, the text of an error contains its causes, each once: a program only has to print
+//! `{error}`. The field `source` keeps the cause; [`Error::source`](std::error::Error::source) returns only what the
+//! text does not say, so a program that prints the chain prints nothing twice. (`r#source` tells thiserror so.)
 //!
-//! **Lives here:** [`MultiProcessError`], [`CoreSetting`]. **Builds on:** the errors of the layers below, which it
-//! keeps as sources. **May touch it:** builders return it; the errors of a running ring are in `ring::ends::error`.
+//! The errors of a running ring are in `ring::ends::error`.
 
 use crate::counters::TableError;
 use crate::liveness::{Ending, ProcessState, went};

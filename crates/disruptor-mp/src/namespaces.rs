@@ -1,7 +1,5 @@
-//! The names of this crate, once more, grouped as programs of this family import them. The same types, whatever path
-//! they came by.
-//!
-//! **Lives here:** re-exports only.
+//! The names of this crate again, grouped as programs of this family import them. They are the same types under every
+//! path.
 
 /// What a program usually needs.
 pub mod prelude {

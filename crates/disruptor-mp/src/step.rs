@@ -1,9 +1,8 @@
 //! Named steps at which a test may end or stop this process.
 //!
-//! **Lives here:** the `step!` macro, which is nothing outside the crate's own tests, and the table of steps; the
-//! `turn!` macro, for points at which another process may come between and nothing is stored; `rule!`, for what tests
-//! take away. **Builds on:** nothing. **May touch it:** every protocol names its steps; the kill tests arm one, the
-//! tests of races stop at all of them.
+//! `step!` is empty outside the crate's own tests. `turn!` marks a point at which another process may come between
+//! although nothing is stored; `rule!` marks what tests take away. The kill tests arm one step; the tests of races stop
+//! at all of them.
 
 /// Names a point between two stores. Expands to nothing unless the crate's own tests are compiled.
 #[cfg(not(all(test, not(loom))))]

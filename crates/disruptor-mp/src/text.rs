@@ -1,7 +1,4 @@
-//! Which characters may stand in a name that other people's programs print.
-//!
-//! **Lives here:** [`disguises`]. **Builds on:** nothing. **May touch it:** whatever takes a name from a user, or
-//! shows one that a peer left.
+//! Which characters are allowed in a name that other programs print.
 
 /// Whether `c` can make a line on a terminal look like another, or two names look alike: control characters, line
 /// separators, marks of direction, and everything else that Unicode says is shown as nothing (*default ignorable*).

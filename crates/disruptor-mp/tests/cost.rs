@@ -1,4 +1,5 @@
-//! What publishing and consuming cost beside the memory they touch: no allocation, and no system call while nobody is parked.
+//! What publishing and consuming cost besides memory accesses: no allocation, and no system call while no process is
+//! parked.
 //!
 //! A test binary of its own, because it counts with a global allocator.
 
@@ -43,8 +44,8 @@ struct Ends {
     deadline: Instant,
 }
 
-/// One way to carry events from the producer to the consumer: as many as it says, and all in the thread that calls it, so that nobody
-/// ever has to wait.
+/// One way to carry events from the producer to the consumer: as many as it says, and all in the thread that calls it,
+/// so that nobody ever has to wait.
 type Way = (&'static str, u64, fn(&mut Ends));
 
 const WAYS: [Way; 7] = [
@@ -141,8 +142,8 @@ fn system_calls_do_not_grow_with_the_number_of_events() {
         (Ok(few_calls), Ok(many_calls)) => (few_calls, many_calls),
         (Err(reason), _) | (_, Err(reason)) => testkit::skip!("{reason}"),
     };
-    // The harness has threads, and whether one of them sleeps for a moment varies. One call in a lap of the ring would be
-    // 90 000 / 64 * 7 more.
+    // The harness has threads, and whether one of them sleeps for a moment varies. One call in a lap of the ring would
+    // be 90 000 / 64 * 7 more.
     assert!(
         many_calls < few_calls + 100,
         "{few} events in each way took {few_calls} system calls, {many} took {many_calls}"

@@ -1,7 +1,7 @@
-//! What `#[event]` accepts and what it refuses, and in which words.
+//! What `#[event]` accepts and what it refuses, and with which error text.
 //!
-//! **Lives here:** the programs in `event/`, compiled one by one; beside each refused one is the compiler's answer. The
-//! answers hold for the toolchain of the CI; write them anew with `TRYBUILD=overwrite`, and read the difference.
+//! The programs in `event/` are compiled one by one; beside each refused one is the compiler's answer. The answers are
+//! for the toolchain of the CI. To write them anew, set `TRYBUILD=overwrite`, and read the difference.
 #![cfg(not(loom))]
 
 #[test]

@@ -1,7 +1,7 @@
-//! What a ring's form does not have does not compile.
+//! What the form of a ring does not support does not compile.
 //!
-//! **Lives here:** the programs in `form/`, compiled one by one; beside each is the compiler's answer. The answers hold for the
-//! toolchain of the CI; write them anew with `TRYBUILD=overwrite`, and read the difference.
+//! The programs in `form/` are compiled one by one; beside each is the compiler's answer. The answers are for the
+//! toolchain of the CI. To write them anew, set `TRYBUILD=overwrite`, and read the difference.
 #![cfg(not(loom))]
 
 #[test]

@@ -1,7 +1,6 @@
-//! How often something allocates, and how much.
+//! How often a function allocates, and how many bytes.
 //!
-//! **Lives here:** [`allocations_in`], [`bytes_allocated_in`] and the counts that they read. **Builds on:** `raw`, for
-//! the allocator itself. **May touch it:** a test binary that installs [`CountingAllocator`].
+//! A test binary that uses it installs [`CountingAllocator`].
 //!
 //! ```
 //! #[global_allocator]

@@ -1,6 +1,4 @@
-//! Which types say in their docs how they are used.
-//!
-//! **Lives here:** [`structs_without_example`]. **May touch it:** the tests of a crate that hold it to its docs.
+//! Which types have an example in their docs.
 
 use std::fs;
 use std::path::Path;

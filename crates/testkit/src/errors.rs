@@ -1,7 +1,4 @@
-//! What the text of an error has to have.
-//!
-//! **Lives here:** [`assert_says`], [`assert_says_all_once`], [`assert_is_like`]. **May touch it:** tests that provoke
-//! errors.
+//! What the text of an error must contain.
 
 use std::error::Error;
 

@@ -1,7 +1,5 @@
-//! Children made by `fork` alone, for what must hold in a process that has our memory but not our threads.
-//!
-//! **Lives here:** [`fork_then`] and [`ForkedChild`]. **Builds on:** `raw`, `watchdog`. **May touch it:** tests; see the duties at
-//! [`fork_then`].
+//! Children made by `fork` alone: processes that have our memory but not our threads. [`fork_then`] lists the duties of
+//! the caller.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,12 +15,13 @@ use crate::watchdog::eventually;
 /// What a child that panicked exits with: the same as a Rust program.
 pub const PANICKED: i32 = 101;
 
-/// Forks. The child runs `child`, exits with what it returns (its lowest eight bits) and does nothing else: no destructor of the
-/// parent's values and no `atexit` handler runs there. A panic becomes the exit code [`PANICKED`].
+/// Forks. The child runs `child`, exits with what it returns (its lowest eight bits) and does nothing else: no
+/// destructor of the parent's values and no `atexit` handler runs there. A panic becomes the exit code [`PANICKED`].
 ///
-/// The child has this thread only, and every lock that another thread held stays locked for ever. So it must only do what is
-/// async-signal-safe, plus what the test accepts to hang on (allocating is fine with glibc, whose allocator takes care of
-/// forks; printing is not, and would show nothing under the harness). Wait for it with a limit. It dies with the thread that forked it.
+/// The child has this thread only, and every lock that another thread held stays locked for ever. So it must only do
+/// what is async-signal-safe, plus what the test accepts to hang on (allocating is fine with glibc, whose allocator
+/// takes care of forks; printing is not, and would show nothing under the harness). Wait for it with a limit. It dies
+/// with the thread that forked it.
 #[track_caller]
 pub fn fork_then(child: impl FnOnce() -> i32) -> ForkedChild {
     match raw::fork().expect("fork works") {

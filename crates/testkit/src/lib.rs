@@ -1,12 +1,11 @@
 //! Tools of our own tests: processes that can be stopped and killed, watchdogs, names, scarce space, and counters of
 //! what a call costs.
 //!
-//! **Lives here:** one tool per module, each usable without the others. **Builds on:** nothing of ours, so that every
-//! crate can use it in its tests. **May touch it:** tests and benches only; nothing that is published depends on it. It
-//! needs Linux.
+//! Each module is one tool, usable without the others. Nothing here depends on our other crates, so every crate can use
+//! it in its tests; nothing that is published depends on it. It needs Linux.
 //!
-//! A tool that cannot do its work fails the test by panicking with everything it knows; a tool that the machine does
-//! not permit to do its work says so with a [`skip::Reason`], which the test hands to [`skip!`].
+//! A tool that cannot do its work panics with everything it knows, which fails the test. A tool that the machine does
+//! not permit to work returns a [`skip::Reason`], which the test hands to [`skip!`].
 #![deny(unsafe_code)]
 #![allow(clippy::disallowed_types)] // nothing here is modelled with loom, so the door to its atomics is not needed
 

@@ -1,6 +1,4 @@
 //! Names of shared-memory objects that no other test uses, and the removal of what a test leaves behind.
-//!
-//! **Lives here:** [`short`], [`unique`] and [`ShmGuard`]. **Builds on:** nothing. **May touch it:** anyone.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -10,7 +8,8 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// What [`short`] keeps to: the longest name that works on every system, which is what a portable segment name may have.
+/// What [`short`] keeps to: the longest name that works on every system, which is what a portable segment name may
+/// have.
 pub const SHORT_NAME_LEN: usize = 14;
 
 /// Where named shared memory lives on Linux.
@@ -38,11 +37,13 @@ impl ShmGuard {
     /// Takes a fresh tag of twelve letters and digits.
     #[expect(clippy::new_without_default, reason = "two guards are never equal, which is what a default suggests")]
     pub fn new() -> Self {
-        // The first letter differs from that of `short`, and every part has a fixed width: no tag is part of another name.
+        // The first letter differs from that of `short`, and every part has a fixed width: no tag is part of another
+        // name.
         Self { tag: format!("g{}{}{}", digits(process::id().into(), 5), digits(count(), 3), digits(random(), 3)) }
     }
 
-    /// The tag followed by `suffix`. With up to two characters of suffix the name is not longer than [`SHORT_NAME_LEN`].
+    /// The tag followed by `suffix`. With up to two characters of suffix the name is not longer than
+    /// [`SHORT_NAME_LEN`].
     pub fn name(&self, suffix: &str) -> String {
         format!("{}{suffix}", self.tag)
     }
@@ -52,7 +53,8 @@ impl ShmGuard {
         &self.tag
     }
 
-    /// The objects that exist now, sorted. A name that carries the tag anywhere counts, because a library may decorate it.
+    /// The objects that exist now, sorted. A name that carries the tag anywhere counts, because a library may decorate
+    /// it.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         carriers(Path::new(SHM_DIRECTORY), &self.tag)
     }

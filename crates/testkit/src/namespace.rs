@@ -1,12 +1,9 @@
-//! Victims in a pid namespace of their own, as processes of another container are.
+//! Victims in a pid namespace of their own, like processes of another container.
 //!
-//! **Lives here:** whether it is permitted, and the step that a victim takes inside; the spawning is `process`'s. **Builds on:**
-//! `raw`, `process`, `skip`. **May touch it:** anyone.
-//!
-//! The namespace is made by the thread that spawns the victim (`unshare` changes the namespace of that thread's future children
-//! only). So the victim is pid 1 inside, and at the same time our direct child with an ordinary pid outside: it can be
-//! stopped, killed and reaped like any other. As the first process of its namespace it ignores signals that it has not asked for,
-//! except SIGKILL and SIGSTOP from us.
+//! The namespace is made by the thread that spawns the victim (`unshare` changes the namespace of that thread's future
+//! children only). So the victim is pid 1 inside, and at the same time our direct child with an ordinary pid outside:
+//! it can be stopped, killed and reaped like any other. As the first process of its namespace it ignores signals that
+//! it has not asked for, except SIGKILL and SIGSTOP from us.
 
 use std::thread;
 
@@ -33,20 +30,20 @@ pub fn available() -> Result<(), Reason> {
     })
 }
 
-/// For a victim in its own namespace: puts a `/proc` in place that numbers processes as this namespace does. Until then it sees the
-/// one of its parent, as in a container whose `/proc` was bind-mounted from the host.
+/// For a victim in its own namespace: puts a `/proc` in place that numbers processes as this namespace does. Until then
+/// it sees the one of its parent, as in a container whose `/proc` was bind-mounted from the host.
 ///
 /// # Errors
 /// What `mount` answers.
 pub fn mount_own_proc() -> io::Result<()> {
-    // The mount namespace is private exactly when the pid namespace is ours, which is when we are its first process. Anywhere else
-    // this would cover the machine's own `/proc`.
+    // The mount namespace is private exactly when the pid namespace is ours, which is when we are its first process.
+    // Anywhere else this would cover the machine's own `/proc`.
     assert!(is_victim() && rustix::process::getpid().is_init(), "only a victim in a namespace of its own may do this");
     mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
 }
 
-/// [`fork_then`], with the child as the first process of a pid namespace inside ours. The calling thread has no other children afterwards:
-/// the kernel lets none into a namespace whose first process has ended.
+/// [`fork_then`], with the child as the first process of a pid namespace inside ours. The calling thread has no other
+/// children afterwards: the kernel lets none into a namespace whose first process has ended.
 ///
 /// # Errors
 /// What `unshare` answers; see [`available`].

@@ -1,9 +1,7 @@
 //! Victims: processes that a test starts in order to stop, kill and replace them.
 //!
-//! **Lives here:** [`Respawn`], which runs one test function of this very binary as another process; [`Victim`], the
-//! parent's hold on it; and what the function itself calls ([`is_victim`], [`say`], [`wait_to_be_killed`]). **Builds
-//! on:** `raw`, `procfs`, `watchdog`. **May touch it:** one parent per victim, which signals nobody but its own
-//! unreaped child.
+//! [`Respawn`] runs one test function of this very binary as another process. Each victim has one parent, which signals
+//! only its own unreaped child.
 //!
 //! ```text
 //! #[test]

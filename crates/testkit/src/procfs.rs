@@ -1,6 +1,4 @@
-//! What `/proc` says about the threads of a process.
-//!
-//! **Lives here:** reading and parsing, for our own children. **Builds on:** nothing. **May touch it:** `process` and `usage`.
+//! What `/proc` says about the threads of our own children.
 
 use std::fs;
 use std::io;
@@ -12,11 +10,11 @@ pub(crate) fn stat_fields(pid: u32) -> io::Result<Vec<String>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not what it should be")))
 }
 
-/// Whether every thread is stopped. The state of the process alone is that of its first thread, and the others may still be running
-/// towards their stop.
+/// Whether every thread is stopped. The state of the process alone is that of its first thread, and the others may
+/// still be running towards their stop.
 pub(crate) fn all_threads_stopped(pid: u32) -> io::Result<bool> {
-    // No thread can be missed: once one is seen stopped the whole group has been told to stop, and `clone` does not go through with
-    // that pending.
+    // No thread can be missed: once one is seen stopped the whole group has been told to stop, and `clone` does not go
+    // through with that pending.
     for task in tasks(pid)? {
         let fields = after_name(&fs::read(task.join("stat"))?);
         if fields.as_ref().and_then(|fields| fields.first()).is_none_or(|state| state != "T") {

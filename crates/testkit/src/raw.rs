@@ -1,7 +1,7 @@
-//! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, and being the allocator.
+//! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, and being the
+//! allocator.
 //!
-//! **Lives here:** each as one small function or type with a safe face. **Builds on:** `libc`, rustix. **May touch it:** the other
-//! modules of this crate.
+//! Each is one small function or type with a safe interface.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
@@ -18,7 +18,8 @@ use crate::alloc::count;
 #[derive(Debug, Clone, Copy)]
 pub struct CountingAllocator;
 
-// SAFETY: every call goes to `System` unchanged, and `System` keeps the trait's promises. Counting neither allocates nor unwinds.
+// SAFETY: every call goes to `System` unchanged, and `System` keeps the trait's promises. Counting neither allocates
+// nor unwinds.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -46,9 +47,9 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
 /// Forks: the child's pid in the parent, nothing in the child, which must end with [`exit_now`].
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; what it may do there is
-    // the duty that `fork_then` hands to its caller, and breaking it ends in a hang (a lock whose holder does not exist), not in
-    // a memory error, since every lock and its data were copied together.
+    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; what it may do
+    // there is the duty that `fork_then` hands to its caller, and breaking it ends in a hang (a lock whose holder does
+    // not exist), not in a memory error, since every lock and its data were copied together.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
@@ -57,8 +58,8 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 
 /// Closes every descriptor above `last` in this process, whoever holds it. What holds one must not be dropped any more.
 pub fn close_descriptors_above(last: u32) {
-    // SAFETY: the call touches no memory. Who uses a closed descriptor gets an error, which is what its caller wants to see; no descriptor is
-    // opened afterwards whose number another could close.
+    // SAFETY: the call touches no memory. Who uses a closed descriptor gets an error, which is what its caller wants to
+    // see; no descriptor is opened afterwards whose number another could close.
     unsafe { libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0) };
 }
 
@@ -70,8 +71,8 @@ pub(crate) fn exit_now(code: i32) -> ! {
 
 /// Has the child killed when the thread that spawns it ends, in whatever way.
 pub(crate) fn die_with_spawning_thread(command: &mut Command) {
-    // SAFETY: between fork and exec this makes one `prctl` system call and builds an error from a number; it takes no lock and
-    // does not allocate.
+    // SAFETY: between fork and exec this makes one `prctl` system call and builds an error from a number; it takes no
+    // lock and does not allocate.
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
 }
 
@@ -81,11 +82,12 @@ pub(crate) fn ignore_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
-/// Puts the future children of this thread into a new pid namespace, and this thread and them into a new mount namespace in which
-/// they may mount without anybody seeing it. There is no way back: call it in a thread that ends soon.
+/// Puts the future children of this thread into a new pid namespace, and this thread and them into a new mount
+/// namespace in which they may mount without anybody seeing it. There is no way back: call it in a thread that ends
+/// soon.
 pub(crate) fn enter_new_pid_namespace() -> rustix::io::Result<()> {
-    // SAFETY: the call is dangerous where it unshares the table of file descriptors, since a descriptor would then mean different
-    // files in different threads. These two flags leave that table shared.
+    // SAFETY: the call is dangerous where it unshares the table of file descriptors, since a descriptor would then mean
+    // different files in different threads. These two flags leave that table shared.
     unsafe { unshare_unsafe(UnshareFlags::NEWPID | UnshareFlags::NEWNS)? };
     // The copied mounts still forward what happens to them to the originals, until they are made private.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)

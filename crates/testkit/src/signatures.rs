@@ -1,6 +1,4 @@
-//! How public functions let themselves be told how long they may wait.
-//!
-//! **Lives here:** [`other_than_patience`]. **May touch it:** the tests of a crate that hold it to one way.
+//! The ways in which public functions take how long they may wait.
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,4 @@
 //! Tests that this machine does not permit: they say so and pass.
-//!
-//! **Lives here:** [`skip!`](crate::skip!) and [`Reason`]. **Builds on:** nothing. **May touch it:** anyone.
 
 use std::fmt;
 use std::io::Write;
@@ -41,8 +39,8 @@ macro_rules! skip {
 /// Prints the line of [`skip!`](crate::skip!), with the name of the test, which is the name of its thread.
 pub fn announce(reason: fmt::Arguments<'_>) {
     let line = format!("skipped: {reason} [{}]\n", thread::current().name().unwrap_or("unnamed thread"));
-    // Written to the stream itself: the harness captures what `eprintln!` prints and drops it when the test passes, and a skipped
-    // test passes. A stderr that cannot be written to is no reason to fail.
+    // Written to the stream itself: the harness captures what `eprintln!` prints and drops it when the test passes, and
+    // a skipped test passes. A stderr that cannot be written to is no reason to fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

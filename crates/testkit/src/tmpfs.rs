@@ -1,6 +1,4 @@
-//! A file system that is soon full.
-//!
-//! **Lives here:** [`Tmpfs`]. **Builds on:** `names`, `skip`. **May touch it:** one test per mount.
+//! A small file system, which a test can fill.
 
 use std::env;
 use std::ffi::CString;
@@ -46,8 +44,8 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        // Detached, because a test that failed may still hold files open; the memory goes with the last of them. Errors are not
-        // reported: they would hide why the test failed.
+        // Detached, because a test that failed may still hold files open; the memory goes with the last of them. Errors
+        // are not reported: they would hide why the test failed.
         let _ = unmount(&self.directory, UnmountFlags::DETACH);
         let _ = fs::remove_dir(&self.directory);
     }

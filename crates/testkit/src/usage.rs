@@ -1,6 +1,4 @@
 //! What a process has cost so far: processor time and context switches.
-//!
-//! **Lives here:** [`Usage`]. **Builds on:** `procfs`. **May touch it:** anyone; it only reads.
 
 use std::fs;
 use std::io;
@@ -9,11 +7,12 @@ use std::time::Duration;
 
 use crate::procfs;
 
-/// What a process has used since it started. Numbers grow only; [`since`](Self::since) gives the part between two looks.
+/// What a process has used since it started. Numbers grow only; [`since`](Self::since) gives the part between two
+/// looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time in user and kernel mode, all threads, also those that have ended. The kernel counts it in ticks of usually
-    /// 10 ms.
+    /// Processor time in user and kernel mode, all threads, also those that have ended. The kernel counts it in ticks
+    /// of usually 10 ms.
     pub cpu: Duration,
     /// How often a thread gave its core away because it had to wait. Threads that have ended are not included.
     pub voluntary_switches: u64,
@@ -28,7 +27,8 @@ impl Usage {
     /// `NotFound` or `ESRCH`: there is no such process (any more). `PermissionDenied`: `/proc` hides it from us.
     pub fn of(pid: u32) -> io::Result<Self> {
         let fields = procfs::stat_fields(pid)?;
-        // The manual numbers them from 1 and the first field here is its third: 14 is time in user mode, 15 in kernel mode.
+        // The manual numbers them from 1 and the first field here is its third: 14 is time in user mode, 15 in kernel
+        // mode.
         let ticks = number(fields.get(14 - 3).map(String::as_str))? + number(fields.get(15 - 3).map(String::as_str))?;
         let cpu = Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
 

@@ -1,9 +1,8 @@
-//! What a test may wait for, and for how long.
+//! A limit for how long a test waits.
 //!
-//! **Lives here:** [`Watchdog`], for code that may hang inside a call, and [`eventually`], for a condition that can be polled.
-//! **Builds on:** nothing. **May touch it:** anyone.
+//! [`Watchdog`] is for code that may hang inside a call, [`eventually`] for a condition that can be polled.
 //!
-//! The times are limits for a test that has gone wrong, not expectations: choose them generously (20 s and more).
+//! The times are limits for a test that has gone wrong, not expectations: choose generous ones (20 s and more).
 
 use std::fmt;
 use std::io::Write;
@@ -69,8 +68,8 @@ impl std::error::Error for TimedOut {}
 /// Polls `condition` until it holds. `what` completes the sentence "… did not happen within …".
 ///
 /// # Errors
-/// `TimedOut`: it did not hold once until `limit` had passed. The last look is taken after the limit, so a test that was not
-/// scheduled for a while does not fail for that reason.
+/// `TimedOut`: it did not hold once until `limit` had passed. The last look is taken after the limit, so a test that
+/// was not scheduled for a while does not fail for that reason.
 pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> Result<(), TimedOut> {
     let started = Instant::now();
     loop {

@@ -1,6 +1,4 @@
-//! What stands in the parentheses of `#[event(...)]`.
-//!
-//! **Lives here:** [`Arguments`]. **Builds on:** syn. **May touch it:** `event`.
+//! The arguments of `#[event(...)]`.
 
 use proc_macro2::{Span, TokenStream};
 use syn::{Error, Ident, LitInt, meta::ParseNestedMeta, parse::Parser};

@@ -1,10 +1,8 @@
-//! What `#[event]` writes around a struct.
+//! What `#[event]` generates for a struct: the struct with its attributes, the implementation of `Event`, and the items
+//! that find padding.
 //!
-//! **Lives here:** [`expand`]: the struct with its attributes, the implementation of `Event`, and the items that find
-//! padding. **Builds on:** `arguments`, `types`, and `attributes` beside it. **May touch it:** the entry point.
-//!
-//! No `unsafe` is written here: that a struct may be shared is checked and declared by zerocopy's derives. The rest is
-//! words, better ones where an error of zerocopy would not say what to do.
+//! No `unsafe` is generated: zerocopy's derives check and declare that a struct may be shared. The rest are error
+//! messages, where an error of zerocopy would not say what to do.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};

@@ -1,9 +1,7 @@
-//! Field types that are refused by their looks.
+//! Field types that are refused by how they are written.
 //!
-//! **Lives here:** [`check_type`]. **Builds on:** syn. **May touch it:** `event`.
-//!
-//! Nothing depends on this list being complete: a type that gets past it, under another name for instance, is refused
-//! by zerocopy's derives. But they do so in up to twenty errors, and none of them says what to write instead.
+//! This list need not be complete: zerocopy's derives refuse a type that it misses, for instance one under another
+//! name. But they do so in up to twenty errors, and none of them says what to write instead.
 
 use syn::{Error, Type};
 

@@ -1,6 +1,4 @@
-//! What stands in the parentheses of `#[message(...)]`, on a type and on what is in it.
-//!
-//! **Lives here:** [`Arguments`], [`Description`]. **Builds on:** syn. **May touch it:** `message`.
+//! The arguments of `#[message(...)]`, on a type, its fields and its variants.
 
 use super::derives::Derives;
 use crate::attributes::crate_name;

@@ -1,6 +1,4 @@
-//! The rules by which serde makes one name of another.
-//!
-//! **Lives here:** [`Rule`]. **Builds on:** nothing. **May touch it:** `message`.
+//! The rules by which serde turns one name into another.
 
 /// A value of `rename_all`.
 #[derive(Clone, Copy)]

@@ -1,10 +1,7 @@
-//! Whose derives write a message, and what their attributes do to its bytes.
+//! Which library's derives write a message, and what their attributes do to its bytes.
 //!
-//! **Lives here:** [`Derives`], [`Effect`], and the two lists of attributes. **Builds on:** syn. **May touch it:**
-//! `message`.
-//!
-//! An attribute that stands in neither list is refused: it may change bytes. RFC 0015 has the
-//! lists with their reasons.
+//! An attribute that is in neither of the two lists is refused: it may change bytes. RFC 0015 has the lists with their
+//! reasons.
 
 use super::arguments::word;
 use super::case::Rule;

@@ -1,11 +1,8 @@
-//! What `#[message]` writes around a struct or an enum.
+//! What `#[message]` generates for a struct or an enum: the type with the derives of its codec, its description, and
+//! the call of the macro that makes it a message.
 //!
-//! **Lives here:** [`expand`]: the type with the derives of its codec, its description, and the call of the macro that
-//! makes it a message. **Builds on:** `arguments`; `derives`, which knows what attributes do to bytes. **May touch
-//! it:** the entry point.
-//!
-//! A description is written once for each library, because their attributes differ in what they do. What it says is
-//! said by the types of the fields, not by their looks, so another name for a type is no difference.
+//! There is one description for each library, because their attributes differ in what they do. It comes from the types
+//! of the fields, not from how they are written, so another name for a type makes no difference.
 
 mod arguments;
 mod case;

@@ -1,6 +1,4 @@
 //! The older versions that a struct had before fields were added to it.
-//!
-//! **Lives here:** [`Older`]. **Builds on:** `arguments`. **May touch it:** `message`.
 
 use super::arguments::{Arguments, Description};
 use super::derives::Place;

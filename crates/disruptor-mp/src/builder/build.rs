@@ -1,7 +1,4 @@
-//! Building the ends, without what they carry.
-//!
-//! **Lives here:** what checks the [`Settings`] and hands them to `construct`. **Builds on:** `construct`,
-//! `environment`. **May touch it:** `events`, and the ends of records.
+//! Building the ends, whatever they carry: checks the [`Settings`] and hands them to `construct`.
 
 use super::settings::Settings;
 use super::{CoordinationMode, DiscoveryMode, SharedDisruptorBuilder};

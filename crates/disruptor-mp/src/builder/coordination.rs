@@ -1,7 +1,4 @@
-//! What a new producer does about consumers that are not there yet, and whom it looks at.
-//!
-//! **Lives here:** [`CoordinationMode`], [`DiscoveryMode`]. **Builds on:** nothing. **May touch it:** programs, through
-//! the builder.
+//! What a new producer does about consumers that have not joined yet, and which consumers it looks at.
 
 use crate::ring::memory::layout::DEFAULT_MAX_CONSUMERS;
 use std::time::Duration;

@@ -1,7 +1,4 @@
-//! The ends of a ring of events.
-//!
-//! **Lives here:** what [`SharedDisruptorBuilder`] builds of stamped and of dense slots. **Builds on:** `build`. **May
-//! touch it:** programs. Those of a ring of records are with the records.
+//! The ends of a ring of events, with stamped and with dense slots.
 
 use super::SharedDisruptorBuilder;
 use crate::Sequence;

@@ -1,6 +1,4 @@
-//! All that was asked for of an endpoint, whatever its ring carries.
-//!
-//! **Lives here:** [`Settings`]. **Builds on:** nothing that does something. **May touch it:** the builder.
+//! All settings of an endpoint, whatever its ring carries.
 
 use super::coordination::{CoordinationMode, DiscoveryMode};
 use crate::error::CoreSetting;

@@ -1,9 +1,8 @@
-//! The counters of one end of a ring: they belong to its place, not to its name.
+//! The counters of one end of a ring. A block belongs to a place in the ring, not to a name.
 //!
-//! **Lives here:** the wire type [`Block`], and which block is whose. **Builds on:** `text`, `ids` for the meaning of the words.
-//! **May touch it:** the end whose place it is; the kernel's lock of that place says that there is only one. Every process may look.
+//! Only the end that has the place writes its block: it holds the kernel's lock of that place. Every process may read.
 //!
-//! All words of a block have one writer, so they share lines; blocks do not.
+//! All words of a block have one writer, so they share cache lines. Two blocks share none.
 
 use super::ids;
 use super::snapshot::CounterOwner;
@@ -63,11 +62,12 @@ pub(super) struct Seen {
 }
 
 impl Block {
-    /// The block belongs to the owner `label` of that epoch from now on. Its counts go on if they are of an owner called the same; those
-    /// of another are added to `former`, and begin at 0.
+    /// The block belongs to the owner `label` of that epoch from now on. Its counts go on if they are of an owner
+    /// called the same; those of another are added to `former`, and begin at 0.
     ///
-    /// The caller holds the lock of the place. It may be killed in here at any point: then the next owner finds a block that changes
-    /// hands, with counts of which each is where it was, or is 0; what was just being moved may be missing from `former`.
+    /// The caller holds the lock of the place. It may be killed in here at any point: then the next owner finds a block
+    /// that changes hands, with counts of which each is where it was, or is 0; what was just being moved may be missing
+    /// from `former`.
     pub(super) fn begin(&self, epoch: u64, label: &str, owner_pid: u32, former: Option<(&Self, &[u32])>) {
         let label = Text::beginning_of(label);
         self.tenure.store(CHANGING, Ordering::Relaxed);
@@ -98,7 +98,8 @@ impl Block {
         self.declared.store(0, Ordering::Relaxed);
     }
 
-    /// Adds a count of an owner that is gone. Several places may change hands at once: a locked instruction, once per owner.
+    /// Adds a count of an owner that is gone. Several places may change hands at once: a locked instruction, once per
+    /// owner.
     fn take_in(&self, word: usize, id: u32, value: u64) {
         match ids::describe(id).is_some_and(|description| description.is_maximum) {
             true => self.counts[word].fetch_max(value, Ordering::Relaxed),
@@ -127,8 +128,8 @@ impl Block {
     /// Block `index` of its table; `None` if it has no owner, or changes hands now.
     pub(super) fn look(&self, index: usize) -> Option<Seen> {
         let tenure = self.tenure.load(Ordering::Relaxed);
-        // Acquire, partner in `begin`. A relaxed load and a fence, because the mapping may be read-only and the language guarantees only
-        // relaxed loads there.
+        // Acquire, partner in `begin`. A relaxed load and a fence, because the mapping may be read-only and the
+        // language guarantees only relaxed loads there.
         fence(Ordering::Acquire);
         let state = tenure & 0xff;
         if state != COUNTING && state != ENDED {
@@ -141,8 +142,8 @@ impl Block {
             .map(|(_, (&id, count))| (id, count.load(Ordering::Relaxed)))
             .collect();
         let (label, owner_pid) = (String::from(self.label()), self.owner_pid.load(Ordering::Relaxed));
-        // Acquire, partner in `begin`: if a store of the next owner was among what was read, the tenure is another one now. A state
-        // that has become *ended* meanwhile changes nothing of it.
+        // Acquire, partner in `begin`: if a store of the next owner was among what was read, the tenure is another one
+        // now. A state that has become *ended* meanwhile changes nothing of it.
         fence(Ordering::Acquire);
         let now = self.tenure.load(Ordering::Relaxed);
         if now >> 8 != tenure >> 8 || now & 0xff == CHANGING {

@@ -1,7 +1,4 @@
-//! Where an end of a ring counts: in the block that belongs to its place, or in a file that was attached.
-//!
-//! **Lives here:** [`EndCounters`]. **Builds on:** `file`. **May touch it:** producers, consumers and taps; the layers
-//! above through them.
+//! Where an end of a ring counts: in the block of its place, or in a counters file that was attached.
 
 use super::block;
 use super::file::CountersFile;

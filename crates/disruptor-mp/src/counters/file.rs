@@ -1,7 +1,6 @@
-//! A table of counters, as its users hold it.
+//! A table of counters, as programs hold it.
 //!
-//! **Lives here:** [`CountersFile`]; how its memory is obtained is in `memory`. **Builds on:** `table`, `memory`.
-//! **May touch it:** anybody; registering is safe from several threads and processes at once.
+//! Registering is safe from several threads and processes at once.
 
 use super::block;
 use super::handle::CounterHandle;
@@ -33,14 +32,14 @@ impl CountersFile {
     /// The handle to the counter (`id`, `label`), registered in this process's name.
     ///
     /// `id` says what is counted ([`ids`](super::ids), or from [`APPLICATION_BASE`](super::ids::APPLICATION_BASE) on
-    /// the application's own), `label` whose it is; of an application's own, it is what a reader is shown as the counter's name. A label
-    /// longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is cut at the last character that fits, and compared as cut. `flags` are
-    /// handed on to readers unseen.
+    /// the application's own), `label` whose it is; of an application's own, it is what a reader is shown as the
+    /// counter's name. A label longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is cut at the last character
+    /// that fits, and compared as cut. `flags` are handed on to readers unseen.
     ///
     /// A pair that has been registered before, by whatever process, gets the same counter with the value it has: a
     /// worker that comes back continues to count. Because a counter has one writer, two live owners must not use one
-    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two). The ends of rings need not
-    /// care: their counters belong to their places, or to themselves where a file was attached.
+    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two). The ends
+    /// of rings need not care: their counters belong to their places, or to themselves where a file was attached.
     ///
     /// `None`: the table is full, or it is open for reading only. A program can go on with [`CounterHandle::detached`].
     /// Takes time in proportion to the capacity, never waits.
@@ -52,7 +51,8 @@ impl CountersFile {
         Some(CounterHandle::new(self.memory.hold(record.count(), self.memory.owner())))
     }
 
-    /// The table in a ring's segment. One that a confused peer has overwritten counts nothing; the ring itself does not rest on it.
+    /// The table in a ring's segment. One that a confused peer has overwritten counts nothing; the ring itself does not
+    /// rest on it.
     pub(crate) fn of_ring(segment: &Arc<Segment>) -> Self {
         Self::in_segment(segment).unwrap_or_else(|_| Self::boxed(1))
     }
@@ -97,8 +97,8 @@ impl CountersFile {
         Self { memory: self.memory.living_by(segment, lock), ..self }
     }
 
-    /// A number that no other end has in this file; 0 if it is open for reading only. What ends of processes that are gone have left is
-    /// released first.
+    /// A number that no other end has in this file; 0 if it is open for reading only. What ends of processes that are
+    /// gone have left is released first.
     pub(super) fn begin_attachment(&self) -> u32 {
         if !self.memory.is_writable() {
             return 0;
@@ -107,7 +107,8 @@ impl CountersFile {
         if let Some((segment, own)) = self.memory.life() {
             let others = |lock: &u32| lock != own && segment.bytes_beside().contains(lock);
             for lock in table.locks().into_iter().filter(others) {
-                // Taken, and not only looked at: nothing begins to count under it meanwhile. What the kernel refuses to say is no death.
+                // Taken, and not only looked at: nothing begins to count under it meanwhile. What the kernel refuses to
+                // say is no death.
                 if !segment.is_held(lock).unwrap_or(true)
                     && let Ok(Some(_claim)) = segment.claim(lock)
                 {
@@ -118,7 +119,8 @@ impl CountersFile {
         table.next_number()
     }
 
-    /// The counter `id` of the attached end `number`. Its record is released when the last clone of the handle is dropped.
+    /// The counter `id` of the attached end `number`. Its record is released when the last clone of the handle is
+    /// dropped.
     pub(super) fn count_for_attached(
         &self,
         id: u32,
@@ -141,8 +143,8 @@ impl CountersFile {
     /// All counters: in a ring's table first those of its ends, then those that were registered, in that order.
     ///
     /// Each value is read once and is stale at once; values of different counters need not belong to one instant. Works
-    /// while the owners run, are stopped or are dead. A counter that is being registered, or gets another owner, is shown whole or not at
-    /// all. What an end has counted is shown until another end has its place.
+    /// while the owners run, are stopped or are dead. A counter that is being registered, or gets another owner, is
+    /// shown whole or not at all. What an end has counted is shown until another end has its place.
     pub fn snapshot(&self) -> Vec<CounterSnapshot> {
         self.memory.table().snapshot()
     }

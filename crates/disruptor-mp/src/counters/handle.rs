@@ -1,7 +1,6 @@
 //! The writing end of one counter.
 //!
-//! **Lives here:** [`CounterHandle`]. **Builds on:** `memory`, which keeps the counted word alive.
-//! **May touch it:** one writer per counter calls `inc`, `add` and `record_max`; every thread may `get`.
+//! One writer per counter calls `inc`, `add` and `record_max`; every thread may `get`.
 
 use super::memory::HeldCount;
 use crate::sync::primitive::Ordering;
@@ -38,8 +37,8 @@ impl CounterHandle {
     #[inline]
     pub fn add(&self, amount: u64) {
         let count = self.count.get();
-        // Relaxed, here and below: a count orders nothing, and a reader needs no more than some value it once had. A load and a store,
-        // and no locked instruction: of two that load, add and store at the same time, one is lost.
+        // Relaxed, here and below: a count orders nothing, and a reader needs no more than some value it once had. A
+        // load and a store, and no locked instruction: of two that load, add and store at the same time, one is lost.
         count.store(count.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 

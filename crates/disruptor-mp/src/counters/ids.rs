@@ -1,10 +1,9 @@
-//! The ids that mean the same in every program: what each counts, in which unit, and a sentence about it.
+//! The ids with the same meaning in every program: what each counts, its unit, and a sentence about it.
 //!
-//! Ids below [`APPLICATION_BASE`] belong to this project; numbers that are missing here are reserved. All counters only
+//! Ids below [`APPLICATION_BASE`] belong to this project; numbers that are missing here are reserved. Counters only
 //! grow, and wrap after 2^64.
 //!
-//! **Lives here:** the numbers and [`describe`]. **Builds on:** nothing. **May touch it:** new ids are added, a
-//! published one never changes.
+//! New ids may be added; a published id never changes.
 
 /// What a well-known counter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

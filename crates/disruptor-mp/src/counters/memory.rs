@@ -1,10 +1,8 @@
-//! Where the bytes of a table are, who keeps them there, and the only pointers in this module.
+//! The memory of a table: where it is and what keeps it mapped. All pointers of this module are here.
 //!
-//! **Lives here:** [`Memory`] and [`HeldCount`], and those constructors of [`CountersFile`] that take memory. **Builds
-//! on:** `table`, whose wire types are atomics through and through: any bytes are valid for them, and a shared
-//! reference to them stays right while other processes write. It is here and not in `segment` because what it promises
-//! follows from those types, and `segment` does not know what its sections hold. **May touch it:** `file`, `handle`;
-//! inside the crate, the code that puts a table into a segment.
+//! The wire types of `table` consist of atomics: any bytes are valid for them, and a shared reference to them stays
+//! valid while other processes write. That is why this is here and not in `segment`, which does not know what its
+//! sections hold.
 
 use super::block::Block;
 use super::file::CountersFile;

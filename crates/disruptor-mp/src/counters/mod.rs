@@ -1,9 +1,9 @@
 //! Counters that every process can read: what an endpoint has done so far, also when its process is stopped or dead.
 //!
 //! A table of counters is a piece of memory, usually a section of a ring's segment. The ends of a ring count in it by
-//! themselves. An application that has something to count registers an id and a label and gets a [`CounterHandle`]; a
-//! reader takes a [`CountersFile::snapshot`]. Each counter has one writer, which updates it with a relaxed load and a
-//! relaxed store: counting costs no locked instruction and no system call, and it needs no process on the reading side.
+//! themselves. An application registers an id and a label and gets a [`CounterHandle`]; a reader takes a
+//! [`CountersFile::snapshot`]. Each counter has one writer, which updates it with a relaxed load and a relaxed store:
+//! counting costs no locked instruction and no system call, and it needs no process on the reading side.
 //!
 //! ```
 //! use disruptor_mp::counters::{CountersFile, ids};
@@ -61,11 +61,10 @@
 //!
 //! Two writers never share a block or a record, and so never a cache line nor a pair of them that is fetched together.
 //!
-//! A process that is killed while it claims a record leaves one that all others pass over: one counter fewer, and no
-//! wait. The crashes of a block's owner are in RFC 0012.
+//! A process that is killed while it claims a record leaves one that all others skip: one counter fewer, and no wait.
+//! RFC 0012 describes crashes of a block's owner.
 //!
-//! **Lives here:** the table, its files and handles, and the well-known [`ids`]. **Builds on:** `sync::primitive`.
-//! **May touch it:** every process registers and reads; only `memory` handles pointers.
+//! Only `memory` handles pointers.
 
 mod block;
 mod end;

@@ -1,7 +1,4 @@
-//! Tables of counters that have a name of their own, or live in somebody's ring.
-//!
-//! **Lives here:** `CountersFile::{create, open, open_read_only}`. **Builds on:** `segment` for the object, `memory`
-//! for the table in it. **May touch it:** anybody.
+//! Tables of counters that have a name of their own, or are in the segment of a ring.
 
 use super::file::CountersFile;
 use super::table::{CAPACITY_MAX, Shape};

@@ -1,12 +1,11 @@
-//! A counter that was registered by a label, or for an end that was attached to a file.
+//! A counter that was registered under a label, or for an end that was attached to a file.
 //!
-//! **Lives here:** the wire type [`Record`], and its life. **Builds on:** `text`. **May touch it:** the process that has claimed it writes what
-//! it is; its one writer counts; every process may look.
+//! The process that claimed the record writes its description; its one writer counts; every process may read.
 //!
 //! ```text
 //! free --claim--> claiming --fill--> ready --release--> released --claim--> claiming ...
 //! ```
-//! Only records of attached ends are released. What was counted stays until the record is claimed again.
+//! Only records of attached ends are released. The count stays until the record is claimed again.
 
 use super::snapshot::{COUNTER_FLAG_IN_USE, CounterOwner, CounterSnapshot};
 use super::text::Text;
@@ -83,8 +82,8 @@ impl Subject {
 impl Record {
     fn is(&self, state: u32) -> bool {
         let found = self.state.load(Ordering::Relaxed);
-        // Acquire, partner in `fill`: what sees ready sees the description. A relaxed load and a fence, because the mapping may be
-        // read-only and the language guarantees only relaxed loads there.
+        // Acquire, partner in `fill`: what sees ready sees the description. A relaxed load and a fence, because the
+        // mapping may be read-only and the language guarantees only relaxed loads there.
         fence(Ordering::Acquire);
         found == state
     }
@@ -119,7 +118,8 @@ impl Record {
         claimed
     }
 
-    /// Describes a counter in a record that the caller has claimed, and shows it. The count goes on if it was of the same.
+    /// Describes a counter in a record that the caller has claimed, and shows it. The count goes on if it was of the
+    /// same.
     pub(super) fn fill(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) {
         if self.subject() != *subject {
             self.count.store(0, Ordering::Relaxed);
@@ -188,7 +188,8 @@ impl Record {
         let Subject { id, label, ring } = self.subject();
         let (flags, owner_pid) = (self.flags.load(Ordering::Relaxed), self.owner_pid.load(Ordering::Relaxed));
         let value = self.count.load(Ordering::Relaxed);
-        // Acquire, partner in `claim`: if a store of the next owner was among what was read, the record is claimed, or has its number.
+        // Acquire, partner in `claim`: if a store of the next owner was among what was read, the record is claimed, or
+        // has its number.
         fence(Ordering::Acquire);
         let now = self.state.load(Ordering::Relaxed);
         if (now != READY && now != RELEASED) || self.number.load(Ordering::Relaxed) != number {

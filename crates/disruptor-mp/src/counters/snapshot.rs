@@ -1,13 +1,12 @@
-//! What a reader of counters gets: which counter a number is, and whose.
-//!
-//! **Lives here:** [`CounterSnapshot`], [`CounterOwner`], the flags. **Builds on:** `ids` for names and sentences.
-//! **May touch it:** every module and program; a snapshot is a copy.
+//! What a reader of counters gets: for each number, which counter it is and which owner it belongs to. A snapshot is a
+//! copy.
 
 use super::ids;
 use std::borrow::Cow;
 use std::fmt;
 
-/// An end of a ring counts here now. Cleared when that end is dropped; still set if its process was killed. What it has counted stays.
+/// An end of a ring counts here now. Cleared when that end is dropped; still set if its process was killed. What it has
+/// counted stays.
 pub const COUNTER_FLAG_IN_USE: u32 = 1 << 0;
 /// A producer counts here.
 pub const COUNTER_FLAG_PRODUCER: u32 = 1 << 1;
@@ -57,9 +56,9 @@ impl fmt::Display for CounterOwner {
 
 /// One counter as it was when it was looked at.
 ///
-/// To show it, print it. Its `Display` is one line that says which counter it is, whose, and in which unit; a table wants
-/// [`name`](Self::name), [`label`](Self::label) and [`unit`](Self::unit). The label alone says only whose it is: all counters of one end have
-/// the same.
+/// To show it, print it. Its `Display` is one line that says which counter it is, whose, and in which unit; a table
+/// wants [`name`](Self::name), [`label`](Self::label) and [`unit`](Self::unit). The label alone says only whose it is:
+/// all counters of one end have the same.
 ///
 /// ```
 /// use disruptor_mp::{Place, build_shared_single_producer};
@@ -87,14 +86,14 @@ pub struct CounterSnapshot {
     pub unit: &'static str,
     /// One sentence about it.
     pub help: &'static str,
-    /// Of a counter that was registered, what was passed then; this crate gives no meaning to it. Of an end of a ring, the
-    /// `COUNTER_FLAG_*` that hold.
+    /// Of a counter that was registered, what was passed then; this crate gives no meaning to it. Of an end of a ring,
+    /// the `COUNTER_FLAG_*` that hold.
     pub flags: u32,
     /// The count. Stale as soon as it has been read, never torn.
     pub value: u64,
-    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Not which count: all
-    /// counters of an owner have this label, so print [`name`](Self::name) with it, or the snapshot as a whole. Bytes that are not
-    /// UTF-8, which only a damaged table has, are replaced by U+FFFD.
+    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Not
+    /// which count: all counters of an owner have this label, so print [`name`](Self::name) with it, or the snapshot as
+    /// a whole. Bytes that are not UTF-8, which only a damaged table has, are replaced by U+FFFD.
     pub label: String,
     /// Whose count it is, told apart from others that are called the same.
     pub owner: CounterOwner,

@@ -1,8 +1,6 @@
-//! What the bytes of a table mean: its shape, and how a counter in it is found, claimed and read.
+//! What the bytes of a table mean: its layout, and how a counter in it is found, claimed and read.
 //!
-//! **Lives here:** [`Header`], [`Shape`], [`Table`] with its operations, [`TableError`]. **Builds on:** `block`, `record`.
-//! **May touch it:** `memory` makes the references, `file` calls the operations. Everything read here may have been written by a confused
-//! peer: it is copied once, checked, then used.
+//! Everything read here may have been written by a faulty peer: it is copied once, checked, then used.
 
 use super::block::{Block, meaning};
 use super::record::{AttachedEnd, Record, Subject};
@@ -11,7 +9,8 @@ use super::{CounterOwner, block};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::BTreeSet;
 
-/// The most counters that can be registered in one table: 8 MiB, and a bound on what a snapshot of a hostile table allocates.
+/// The most counters that can be registered in one table: 8 MiB, and a bound on what a snapshot of a hostile table
+/// allocates.
 pub const CAPACITY_MAX: u32 = 1 << 16;
 
 /// The most blocks, a bound on what a snapshot of a hostile table allocates: more than the ends of the largest ring.
@@ -192,8 +191,8 @@ impl<'a> Table<'a> {
     /// The record for (`id`, `label`): the one that exists, or else one that can be had. `None`: there is none.
     pub(super) fn register(&self, id: u32, flags: u32, label: &str, owner_pid: u32) -> Option<&'a Record> {
         let subject = Subject::registered(id, label);
-        // One pass answers both questions, because records are claimed from the front. Those that are just being claimed are passed
-        // over, for their owner may be stopped or dead.
+        // One pass answers both questions, because records are claimed from the front. Those that are just being
+        // claimed are passed over, for their owner may be stopped or dead.
         for record in self.records {
             if record.claim_free() {
                 record.fill(&subject, flags, owner_pid, AttachedEnd::NONE);
@@ -218,8 +217,8 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The index of a record for one counter of an attached end, which no other end counts in: one that the same counter was released
-    /// from, or a new one, or at last any that was released.
+    /// The index of a record for one counter of an attached end, which no other end counts in: one that the same
+    /// counter was released from, or a new one, or at last any that was released.
     pub(super) fn attach(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) -> Option<usize> {
         let first = |can_be_had: &dyn Fn(&Record) -> bool| self.records.iter().position(can_be_had);
         // Between the look and the claim another end may take it; then it is claimed by that one.
@@ -235,7 +234,8 @@ impl<'a> Table<'a> {
         self.records.iter().filter_map(Record::lock).collect()
     }
 
-    /// Releases the records of the ends that counted under that lock byte, which the caller holds, so that none counts now.
+    /// Releases the records of the ends that counted under that lock byte, which the caller holds, so that none counts
+    /// now.
     pub(super) fn release_for(&self, lock: u32) {
         self.records.iter().for_each(|record| record.release_for(lock));
     }

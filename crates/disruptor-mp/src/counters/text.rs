@@ -1,6 +1,4 @@
-//! A short text in atomic words, as blocks and records hold it.
-//!
-//! **Lives here:** [`Text`]. **Builds on:** `primitive`. **May touch it:** `block`, `record`.
+//! A short text in atomic words, as used in blocks and records.
 
 use crate::sync::primitive::{AtomicU64, Ordering};
 

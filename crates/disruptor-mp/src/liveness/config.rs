@@ -1,6 +1,4 @@
-//! What a producer may do about a consumer that does not get on.
-//!
-//! **Lives here:** [`RequiredConsumerLivenessConfig`] and what it is made of. **Builds on:** `report`.
+//! What a producer may do about a consumer that makes no progress.
 
 use super::report::StallReport;
 use crate::ring::protocol::ending::Ending;

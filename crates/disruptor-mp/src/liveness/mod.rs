@@ -1,7 +1,7 @@
-//! Who is alive, how long a blocked producer is patient, and what to tell a human.
+//! Which peers are alive, how long a blocked producer waits for them, and what it reports.
 //!
-//! Death is known from the kernel: it drops the dead process's lock, and nothing here decides by a clock that somebody
-//! is dead. Clocks decide only when to raise an alert about somebody who lives. Source: RFC 0003, RFC 0005.
+//! The kernel says which process is dead: it drops the lock of that process. No clock decides this. Clocks decide only
+//! when to raise an alert about a live process. Source: RFC 0003, RFC 0005.
 
 mod config;
 pub(crate) mod monitor;

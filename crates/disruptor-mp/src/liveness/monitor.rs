@@ -1,13 +1,12 @@
-//! Watches one consumer at a time, one that the producer waits for, and decides when patience ends.
+//! Watches one consumer at a time, the one that the producer waits for, and decides when the producer's patience ends.
 //!
-//! **Lives here:** [`Monitor`], a state machine of looks, without clocks of its own and without system calls. **Builds on:** `config`.
-//! **May touch it:** the producer, while it is blocked.
+//! [`Monitor`] is a state machine without a clock of its own and without system calls.
 
 use super::config::{RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
 use std::time::{Duration, Instant};
 
-/// How many check intervals the time between two looks counts at most. In a longer gap the producer itself did not run: it was stopped,
-/// throttled, or had no processor, and that is not the consumer's time.
+/// How many check intervals the time between two looks counts at most. In a longer gap the producer itself did not run:
+/// it was stopped, throttled, or had no processor, and that is not the consumer's time.
 const GAP_INTERVALS_MAX: u32 = 10;
 
 /// One look of a blocked producer at a consumer that is in its way.
@@ -53,8 +52,8 @@ impl Monitor {
         Self { config, watch: None }
     }
 
-    /// The producer is blocked at `now` by what `look` says. Progress, another culprit or another owner of the entry (a rejoin) begins a
-    /// new stall.
+    /// The producer is blocked at `now` by what `look` says. Progress, another culprit or another owner of the entry (a
+    /// rejoin) begins a new stall.
     pub(crate) fn observe(&mut self, now: Instant, look: Look) -> Verdict {
         let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         let watch = match &mut self.watch {
@@ -78,7 +77,8 @@ impl Monitor {
         if shuts_down && stalled_for >= patience { Verdict::ShutDown { stalled_for } } else { Verdict::Wait }
     }
 
-    /// The call that was blocked ends at `now` without what it waited for. What passes until the next call is not the consumer's time.
+    /// The call that was blocked ends at `now` without what it waited for. What passes until the next call is not the
+    /// consumer's time.
     pub(crate) fn pause(&mut self, now: Instant) {
         let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         if let Some(watch) = &mut self.watch {

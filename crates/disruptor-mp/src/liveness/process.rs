@@ -1,13 +1,9 @@
-//! What the operating system knows about a process, for the message to the human.
+//! What the operating system knows about a process, for reports.
 //!
-//! **Lives here:** [`ProcessIdentity`], which a process leaves in shared memory, and [`ProcessFacts`], which another
-//! process finds out by it; in `exit` how a process ended, in `inherited` what it was started with. **Builds on:**
-//! `/proc` and the cgroup file system of Linux; elsewhere every state is [`ProcessState::Unknown`]. **May touch it:**
-//! anyone.
+//! On Linux, `/proc` and the cgroup file system say it; elsewhere every state is [`ProcessState::Unknown`].
 //!
-//! Nothing is ever decided by these facts. A pid is recycled, `/proc` may be hidden or be that of another namespace,
-//! and an answer may be stale before it is printed: whether a participant lives is known from the lock that the kernel
-//! holds for it.
+//! These facts decide nothing. A pid is recycled, `/proc` may be hidden or be that of another namespace, and an answer
+//! may be stale before it is printed. Whether a participant lives is known from the lock that the kernel holds for it.
 
 #[cfg(target_os = "linux")]
 mod exit;

@@ -1,7 +1,4 @@
-//! The stall report: who waits, for whom, since when, what that process is doing, and what happens next.
-//!
-//! **Lives here:** [`StallReport`] and its one readable line. **Builds on:** `process`. **May touch it:** whoever waits
-//! builds one.
+//! The stall report: which end waits, for which process, since when, what that process is doing, and what happens next.
 
 use super::process::{ProcessFacts, ProcessIdentity, ProcessState};
 use crate::ring::protocol::ending::Ending;

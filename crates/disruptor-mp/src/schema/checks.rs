@@ -1,11 +1,9 @@
-//! What the code that `#[event]` writes checks at compile time, for the sake of the error message.
+//! What the code that `#[event]` generates checks at compile time, for a better error message.
 //!
-//! **Lives here:** [`Field`] and [`UnalignedField`], which exist for suitable field types only; [`Advice`], a sentence
-//! about padding that is put together by constant evaluation. **Builds on:** [`Event`]. **May touch it:** that code;
-//! the items are public for it, and no part of the interface.
+//! The items are public for that code only; they are no part of the interface.
 //!
-//! Everything that is refused here is refused by zerocopy as well. It counts the bytes of padding, but does not say
-//! where they are, because only code that knows the fields by name can.
+//! zerocopy refuses everything that is refused here as well. It counts the bytes of padding, but does not say where
+//! they are: only code that knows the fields by name can.
 
 use core::marker::PhantomData;
 

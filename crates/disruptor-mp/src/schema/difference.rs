@@ -1,7 +1,4 @@
-//! What two schemas disagree about, for the person who has to find out.
-//!
-//! **Lives here:** [`RowDifference`], which compares two lists of rows; [`Difference`] and [`Schema::first_difference`]
-//! for events. **Builds on:** [`Schema`]. **May touch it:** `message`, and whoever refuses a segment.
+//! The differences between two schemas, in words for a person.
 
 use core::fmt;
 

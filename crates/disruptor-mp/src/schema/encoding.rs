@@ -1,7 +1,6 @@
 //! The bytes of a schema inside a segment.
 //!
-//! **Lives here:** [`Schema::encode`], [`Schema::decode`] and what decoding refuses. **Builds on:** [`Schema`].
-//! **May touch it:** who creates a segment encodes, who opens or inspects one decodes.
+//! A process that creates a segment encodes; one that opens or inspects it decodes.
 //!
 //! Everything is little-endian and packed without alignment; a text is its length and that many bytes of UTF-8:
 //!
@@ -19,8 +18,8 @@
 //!   then, if there is a content tag, that text, which is all that is left; it may be as long as the schema of a message
 //! ```
 //!
-//! A schema has exactly one encoding, and bytes that are not the encoding of a schema are refused; so equal bytes and
-//! equal schemas are the same thing, and the fingerprint may be taken over the bytes.
+//! A schema has exactly one encoding, and bytes that are not the encoding of a schema are refused. So equal bytes mean
+//! equal schemas, and the fingerprint may be taken over the bytes.
 
 use super::{FIELDS_MAX, Field, MESSAGE_SCHEMA_BYTES_MAX, NAME_BYTES_MAX, Schema, is_name};
 
@@ -169,7 +168,8 @@ impl Schema {
     }
 }
 
-/// The length is at most [`NAME_BYTES_MAX`], or [`MESSAGE_SCHEMA_BYTES_MAX`] of a content tag: no `Schema` is made without that check.
+/// The length is at most [`NAME_BYTES_MAX`], or [`MESSAGE_SCHEMA_BYTES_MAX`] of a content tag: no `Schema` is made
+/// without that check.
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend((text.len() as u16).to_le_bytes());
     bytes.extend(text.as_bytes());

@@ -1,7 +1,6 @@
 //! The types that may live in a slot.
 //!
-//! **Lives here:** [`Event`] and its implementations for numbers and arrays; `#[event]` writes those for structs.
-//! **Builds on:** zerocopy, which checks every claim made here about bytes. **May touch it:** everybody.
+//! zerocopy checks every claim made here about bytes.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -1,11 +1,8 @@
-//! What may live in a slot, and how two processes find out that they mean the same thing by it.
+//! What may be in a slot, and how two processes find out whether they mean the same by it.
 //!
-//! **Lives here:** [`Schema`], the description of an event type by the names, types, offsets and sizes of its fields.
-//! Beside it: [`Event`], the trait of the types that may live in a slot; the bytes a schema has inside a segment;
-//! [`Difference`], the sentence a person reads when two schemas disagree. **Builds on:** zerocopy, which checks the
-//! event types. **May touch it:** everybody; there is no shared memory, no atomic and no `unsafe` here.
+//! There is no shared memory, no atomic and no `unsafe` here.
 //!
-//! `message` is the same for messages, which a codec turns into bytes.
+//! `message` does the same for messages, which a codec turns into bytes.
 
 pub(crate) mod checks;
 mod difference;

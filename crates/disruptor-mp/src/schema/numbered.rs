@@ -1,10 +1,7 @@
-//! A difference between two schemas as a number, for a process that is to hear of it and has one of the two.
+//! A difference between two schemas as a number, for a process that has one of the two and is told of the difference.
 //!
-//! **Lives here:** [`Numbered`], which is said; [`SchemaDifference`], which is made of it by the schema in a segment.
-//! **Builds on:** the differences of events and of messages. **May touch it:** refusals.
-//!
-//! A refused process says which row of the *segment's* schema differs first, and how. A process that has the segment
-//! names that row.
+//! The refused process stores which row of the *segment's* schema differs first, and how. A process that has the
+//! segment names that row.
 
 use super::Schema;
 use super::difference::{Difference, Row, RowDifference};

@@ -1,7 +1,6 @@
 //! How many bytes a segment needs, and where each of its sections begins.
 //!
-//! **Lives here:** [`Blueprint`], what the caller wants, and [`SegmentPlan`], the arithmetic; creation and opening use
-//! the same function, so that they cannot disagree. **Builds on:** nothing. **May touch it:** anybody; it is pure.
+//! Creation and opening use the same function, so they cannot disagree.
 //!
 //! The sections in their order. Each begins on a boundary of 128 bytes, the slots on a page:
 //!

@@ -1,8 +1,4 @@
-//! Making a segment: from nothing to a ready one under its name, or in the place of another.
-//!
-//! **Lives here:** [`Segment::create`], [`replace`]. One path for all backends. **Builds on:** `backend` for objects,
-//! `header` for what they say about themselves, `owner` for the producer's claim. **May touch it:** the ring, the
-//! cursors, the counters.
+//! Making a segment: a new one that appears under its name when it is ready, or one that replaces another.
 //!
 //! # Creating, step by step
 //!
@@ -16,9 +12,10 @@
 //! | give it its name, exclusively | a whole segment, whose producer is dead |
 //!
 //! Where an object cannot be without a name (macOS, some network and FUSE file systems) the name comes first, so an
-//! unready object may remain. Its lock is free then, by which an opener recognises after a second look that it is dead,
-//! and `gc` that it may go; only one that is still empty is left alone, because nothing in it says that it is ours. A
-//! replacement has a hidden name beside it first, and takes the name when it is complete: see [`replace`].
+//! unready object may remain. Its lock is then free: an opener recognises by that, after a second look, that the
+//! creator is dead, and `gc` removes the object. Only an empty object is left alone, because nothing in it says that it
+//! is ours. A replacement first has a hidden name in the same directory, and takes the name when it is complete: see
+//! [`replace`].
 
 use std::io;
 use std::time::Instant;

@@ -1,9 +1,7 @@
 //! Why a segment could not be created, opened or removed: one enum per operation.
 //!
-//! **Lives here:** the errors, and how a failed call becomes one. **Builds on:** `backend`'s faults, `header`'s
-//! findings. **May touch it:** anybody. The place is kept as text, so that an error does not keep memory or descriptors
-//! alive. Causes are where [`crate::error`] says; what the system said stays a source where our own words say it
-//! better.
+//! The place is kept as text, so that an error does not keep memory or descriptors alive. [`crate::error`] says where
+//! causes are kept; what the operating system said stays a source where our own words say it better.
 
 use std::io;
 

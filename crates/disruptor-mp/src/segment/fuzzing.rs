@@ -1,7 +1,6 @@
-//! Doors for the fuzz targets: the parser, and the words of a segment as a confused peer would write them.
+//! Entry points for the fuzz targets: the parser, and the words of a segment as a faulty peer would write them.
 //!
-//! **Lives here:** [`parse_header`], [`restamp_header`], [`Words`]. **Builds on:** `header`, `segment`. **May touch
-//! it:** the targets in `fuzz/`; it exists only under `cfg(fuzzing)`.
+//! It exists only under `cfg(fuzzing)`.
 
 use super::backend::Access;
 use super::{Kind, Place, Section, Segment, header};

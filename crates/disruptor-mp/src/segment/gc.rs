@@ -1,7 +1,6 @@
-//! Removing what nobody lives in any more.
+//! Removing segments that no process uses any more.
 //!
-//! **Lives here:** [`gc`]; [`collect`], which asks its caller first. **Builds on:** `owner`'s lock over all bytes.
-//! **May touch it:** anybody, at any time: it never removes what is in use, nor what is not ours.
+//! It may run at any time: it never removes what is in use, nor what is not ours.
 
 use super::backend::{Access, Fault, Object};
 use super::blueprint::HEADER_BYTES;

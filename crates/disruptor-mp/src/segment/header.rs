@@ -1,8 +1,6 @@
-//! The first page of a segment: what it is, who made it, where its sections lie.
+//! The first page of a segment: what it is, which process made it, and where its sections are.
 //!
-//! **Lives here:** the wire form, [`Header`], its checked local copy, and [`parse_header`], a pure function over bytes.
-//! **Builds on:** `blueprint` for the layout rule. **May touch it:** `segment` writes and parses it; the words `ready`
-//! and `fate` are atomics in the mapping and belong to `segment`.
+//! `segment` writes and parses it. The words `ready` and `fate` are atomics in the mapping and belong to `segment`.
 //!
 //! All numbers are in the byte order of the machine, which the mark at 8 shows. Bytes 0..24 keep their meaning in every
 //! version, so that any build can tell an object of ours, its version and whether it is finished.
@@ -19,7 +17,7 @@
 //! 224   | form R|places |  predecessor  |rank+1 |label n| label, 64 bytes
 //! 312   |prefix n| 0    | prefix, 128 bytes   440 |  zero ...      4096 |
 //! ```
-//! R: reserved, zero; what each is for: RFC 0011.
+//! R: reserved, zero. RFC 0011 says what each is for.
 //!
 //! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with
 //! Release.

@@ -1,29 +1,28 @@
-//! Segments: one stretch of memory that several processes map, with a header that says what it is, and locks that say
-//! who lives in it.
+//! Segments: memory that several processes map, with a header that says what it is, and locks that say which processes
+//! use it.
 //!
-//! **Lives here:** what every segment has in common, whatever it is for and wherever it is. Nothing here knows what an
-//! event is. **Builds on:** `sync::primitive`, rustix, and `libc` in `owner`. **May touch it:** the ring, the cursors,
-//! the counters.
+//! Nothing here knows what an event is.
 //!
 //! ```text
-//! name       what a segment may be called        header     its first page: written once, parsed as if by a stranger
+//! name       what a segment may be called        header     its first page: written once, parsed as untrusted bytes
 //! place      where it is                         segment    one that is mapped: opened, looked at, claimed
 //! blueprint  how long, and what begins where     creation   making one, also in the place of another; options
-//! sole       one that dies with its creator      gc         removing what nobody lives in
-//! owner      who lives in it; who we are         backend    finding, naming, unlinking: shm, file, memfd, heap
+//! sole       one that dies with its creator      gc         removing segments without users
+//! owner      who uses it; who we are             backend    finding, naming, unlinking: shm, file, memfd, heap
 //! ```
 //!
 //! # What is promised, and what is not
 //!
-//! - A segment that can be found is complete, or its creator is alive and at it, or dead and recognisably so.
+//! - A segment that can be found is complete, or its creator is alive and still making it, or its creator is
+//!   recognisably dead.
 //! - Its space is reserved: no SIGBUS for lack of space on tmpfs, memory files, ext4 and xfs, unless a sparse segment
 //!   was asked for. Not promised: anything against a process with write permission that truncates the file, I/O errors,
 //!   a cgroup's OOM kill. Hence the mode 0600, and memory files that are sealed against changing their length.
-//! - Whether somebody lives is the kernel's word, without a timeout, and across pid namespaces. A child of a fork holds
-//!   nothing.
+//! - The kernel says whether a participant lives, without a timeout and across pid namespaces. A child of a fork holds
+//!   no lock.
 //! - Every number that is read from a segment is copied once, checked, and used from the copy.
-//! - A peer that may map a segment read-write is trusted not to write where it has no business; no reader in place
-//!   could survive that.
+//! - A peer that may map a segment read-write is trusted to write only where the protocol allows it. No reader in place
+//!   could survive anything else.
 //!
 //! On Linux this needs `/proc`. macOS has neither files without a name nor sealed memory files: there a segment is
 //! created under its name and openers wait for it, `Place::Memfd` does not exist, and shared memory is a file in

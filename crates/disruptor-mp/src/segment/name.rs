@@ -1,8 +1,4 @@
-//! What a segment may be called, and where a ring in a file lives.
-//!
-//! **Lives here:** [`SegmentName`], [`MmapTransportLayout`], [`portable_shm_segment_name`], and [`InvalidName`] with its typed reason.
-//! **Builds on:** nothing but who we are, for names that are unique.
-//! **May touch it:** anybody; the values are plain, checked strings.
+//! What a segment may be called, and where a ring in a file is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,8 +55,8 @@ pub struct InvalidName {
     pub reason: NameProblem,
 }
 
-/// A checked name of a segment in shared memory: 1 to [`SegmentName::MAX_LEN_BYTES`] printable bytes without a `/`, not starting with
-/// a dot. It therefore names exactly one object in exactly one directory.
+/// A checked name of a segment in shared memory: 1 to [`SegmentName::MAX_LEN_BYTES`] printable bytes without a `/`, not
+/// starting with a dot. It therefore names exactly one object in exactly one directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentName(String);
 
@@ -133,8 +129,9 @@ impl TryFrom<String> for SegmentName {
 /// The longest name that every operating system accepts for shared memory.
 pub const PORTABLE_SHM_SEGMENT_NAME_MAX_LEN: usize = 14;
 
-/// A name for a segment that nobody else has: the letters and digits at the beginning of `prefix`, and ten characters that differ from
-/// process to process and from call to call. At most [`PORTABLE_SHM_SEGMENT_NAME_MAX_LEN`] bytes; of the prefix, four remain.
+/// A name for a segment that nobody else has: the letters and digits at the beginning of `prefix`, and ten characters
+/// that differ from process to process and from call to call. At most [`PORTABLE_SHM_SEGMENT_NAME_MAX_LEN`] bytes; of
+/// the prefix, four remain.
 ///
 /// ```
 /// let name = disruptor_mp::portable_shm_segment_name("rpc-ring");
@@ -144,7 +141,8 @@ pub fn portable_shm_segment_name(prefix: &str) -> String {
     const UNIQUE_LEN: usize = 10;
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let kept = prefix.chars().filter(char::is_ascii_alphanumeric).take(PORTABLE_SHM_SEGMENT_NAME_MAX_LEN - UNIQUE_LEN);
-    // Ten digits to base 36 are 51 bits: who we are, when and how often go in whole and come out mixed; as digits they would be too long.
+    // Ten digits to base 36 are 51 bits: who we are, when and how often go in whole and come out mixed; as digits they
+    // would be too long.
     let who_and_when = (ProcessIdentity::current(), Instant::now(), CALLS.fetch_add(1, Ordering::Relaxed));
     let mut rest = RandomState::new().hash_one(who_and_when);
     let unique = std::iter::repeat_with(|| {
@@ -163,7 +161,8 @@ pub struct MmapTransportLayout {
     segment_name: String,
 }
 
-/// The same fields before the name was checked, so that a configuration file cannot bring in what [`MmapTransportLayout::new`] refuses.
+/// The same fields before the name was checked, so that a configuration file cannot bring in what
+/// [`MmapTransportLayout::new`] refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct UncheckedLayout {
@@ -186,7 +185,8 @@ impl MmapTransportLayout {
     /// now.
     ///
     /// # Errors
-    /// [`InvalidName`] if the name has other characters than ASCII letters, digits, `_` and `-`, or is empty or too long.
+    /// [`InvalidName`] if the name has other characters than ASCII letters, digits, `_` and `-`, or is empty or too
+    /// long.
     pub fn new(root_dir: impl Into<PathBuf>, segment_name: impl Into<String>) -> Result<Self, InvalidName> {
         let SegmentName(segment_name) = SegmentName::new(segment_name)?;
         match segment_name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {

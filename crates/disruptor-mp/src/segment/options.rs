@@ -1,7 +1,4 @@
-//! How a new segment is made: who may use it, and what is done about its pages.
-//!
-//! **Lives here:** [`CreateOptions`]. **Builds on:** nothing. **May touch it:** code that creates a ring; `creation`
-//! does as they say.
+//! How a new segment is made: its permissions, and what is done about its pages.
 
 /// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
 /// locked.

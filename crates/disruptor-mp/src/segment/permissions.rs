@@ -1,7 +1,6 @@
-//! Who may use a file, as the error of a process that may not says it.
+//! Which users may use a file, for the error of a process that may not.
 //!
-//! **Lives here:** [`Permissions`]. **Builds on:** `stat`, which needs no permission of the file itself. **May touch
-//! it:** errors; nothing is decided by it.
+//! Nothing is decided by it. It needs only `stat`, which needs no permission of the file itself.
 
 use rustix::fs::{self, Stat};
 use std::fmt;

@@ -1,7 +1,4 @@
-//! Where a segment is: every constructor takes `impl Into<Place>`.
-//!
-//! **Lives here:** [`Place`], and which backend it is; nothing is looked up. **Builds on:** `name`, `backend`. **May
-//! touch it:** anybody.
+//! Where a segment is: every constructor takes `impl Into<Place>`. Nothing is looked up here.
 
 use std::ffi::OsStr;
 #[cfg(target_os = "linux")]

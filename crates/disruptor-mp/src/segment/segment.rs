@@ -1,9 +1,4 @@
-//! One mapped segment: opened, and what may be asked of it while it lives.
-//!
-//! **Lives here:** [`Segment`], [`Fate`]. One path for all backends. **Builds on:** `backend` for objects, `header` for
-//! what they say about themselves, `owner` for who lives; `creation` makes it. **May touch it:** the ring, the
-//! cursors, the counters.
-//!
+//! One mapped segment: how it is opened, and what may be asked of it. The code is the same for all backends.
 
 use std::io;
 use std::ops::Range;
@@ -370,7 +365,8 @@ impl Segment {
     /// taken away is found out before. `ids` are those that need it, for the error.
     ///
     /// # Errors
-    /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name then.
+    /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name
+    /// then.
     pub(crate) fn give_second_name(&self, ids: Vec<String>) -> Result<(), CreateError> {
         let place = || self.place.to_string();
         let second = self.place.second_name(self.generation());

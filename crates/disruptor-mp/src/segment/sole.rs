@@ -1,7 +1,7 @@
-//! A segment that belongs to its creator alone: made over what a crash has left, gone when its creator lets go of it.
+//! A segment that belongs to its creator alone: it replaces what a crash has left, and is removed when its creator
+//! drops it.
 //!
-//! **Lives here:** [`Sole`]. **Builds on:** `segment` for creation, `gc` for what a crash has left. **May touch it:**
-//! cursors and counters on their own. A ring is not one: its producer may be succeeded by another.
+//! For cursors and counters on their own. A ring is not one: another producer may take it over.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
-//! What people call a segment: the session it belongs to, and the rank of the process that writes it.
+//! How people name a segment: the session it belongs to, and the rank of the process that writes it.
 //!
-//! **Lives here:** [`Title`]. **Builds on:** nothing. **May touch it:** a [place](super::Place) has one; the header of
-//! what is created there keeps it, and reports say it.
+//! A [place](super::Place) has a title; the header of what is created there keeps it, and reports show it.
 
 use crate::text::disguises;
 use std::fmt;

@@ -1,6 +1,4 @@
 //! Pinning a thread to a core.
-//!
-//! **Lives here:** [`pin_to`], [`usable_cores`]. **May touch it:** builders that were asked to.
 
 /// Pins the calling thread to core `core`.
 ///

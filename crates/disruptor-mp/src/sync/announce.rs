@@ -1,17 +1,17 @@
-//! How an endpoint makes sure that who parks beside it is not missed.
+//! How a waker makes sure that it does not miss a process that is just parking.
 //!
-//! **Lives here:** [`Announce`], the two ways to order "I stored" before "is a waiter parked?", and [`Announcer`], a
-//! waker that changes between them. **Builds on:** `primitive`, `bell`. **May touch it:** the endpoint that owns the
-//! word stores its mode; each waiter that parks reads it.
+//! There are two ways to order "I stored" before "is a waiter parked?". The endpoint that owns the mode word stores it;
+//! each waiter that parks reads it.
 //!
 //! The handshake is Dekker's: the waker stores its news and then looks at the bell; the sleeper announces itself at the
 //! bell and then looks for news. One of the two must see the other, which takes a store-load barrier on both sides. A
-//! full fence in every publish is dear (44 against 340 million a second), so a *registered* waker pays with a compiler
-//! fence only, and the sleeper, who is slow anyway, has the kernel run a barrier on every processor on which a
+//! full fence in every publish is expensive (44 against 340 million a second), so a *registered* waker uses only a
+//! compiler fence, and the sleeper, which is slow anyway, has the kernel run a barrier on every processor on which a
 //! registered process runs. *Fenced* is the fallback.
 //!
 //! That barrier interrupts the waker's core and takes the sleeper 10 microseconds, more than the sleep itself. So a
-//! producer whose readers sleep fences for a while: the fence is nothing beside the wake that it has just paid for.
+//! producer whose readers sleep uses fences for a while: a fence costs little compared with the wake that it has just
+//! made.
 
 use super::bell::Bell;
 use super::primitive::{AtomicU32, Ordering, Site, fence_at};

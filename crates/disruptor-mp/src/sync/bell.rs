@@ -1,10 +1,9 @@
-//! A word on which somebody may be asleep.
+//! A word on which a thread may sleep.
 //!
-//! **Lives here:** [`Bell`]: announcing, sleeping, ringing. **Builds on:** `futex` (loom's condition variable in
-//! models). **May touch it:** sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
+//! Sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
 //!
-//! Bit 0 says that somebody announced itself; the other bits count rings. It is a flag and not a count of sleepers: a
-//! sleeper that was killed costs one needless wake and nothing else.
+//! Bit 0 says that a sleeper announced itself; the other bits count rings. It is a flag and not a count of sleepers: a
+//! killed sleeper costs one needless wake.
 
 use super::primitive::{AtomicU32, Ordering, Site, order};
 #[cfg(loom)]

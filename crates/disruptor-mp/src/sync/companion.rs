@@ -1,8 +1,7 @@
 //! A thread that belongs to a value, and ends with it.
 //!
-//! **Lives here:** [`Companion`]. **Builds on:** `segment` for "have we been forked?". **May touch it:** its owner,
-//! wherever that is dropped: also in the thread itself, and in a child of `fork`, which has the handle and not the
-//! thread.
+//! Its owner may drop it anywhere: also in that thread itself, and in a child of `fork`, which has the handle but not
+//! the thread.
 
 use crate::segment::fork_epoch;
 use std::io;

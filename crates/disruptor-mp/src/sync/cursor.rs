@@ -1,7 +1,6 @@
 //! How far a writer has got: one published position, alone on its cache lines.
 //!
-//! **Lives here:** [`Cursor`]; nothing that waits, maps or counts. **Builds on:** `primitive`.
-//! **May touch it:** one writer calls `publish`; anyone may call `acquire`.
+//! One writer calls `publish`; every thread may call `acquire`. Nothing here waits, maps or counts.
 
 use super::primitive::{AtomicI64, Ordering, Site, order};
 

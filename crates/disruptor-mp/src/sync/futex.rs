@@ -1,7 +1,6 @@
-//! The kernel's half of a bell: compare-and-sleep on a shared word.
+//! The kernel's part of a bell: compare-and-sleep on a shared word.
 //!
-//! **Lives here:** [`wait`], [`wait_for_any`], [`wake_all`], and [`lower_timer_slack`] for sleeps with an end. **Builds
-//! on:** the process-shared futex of Linux; elsewhere a sleeper polls. **May touch it:** `bell`, `wait`, `watcher`.
+//! It is the process-shared futex of Linux; on other systems a sleeper polls.
 
 use super::bell::Woken;
 use super::primitive::AtomicU32;

@@ -1,7 +1,7 @@
 //! Pauses for loops that a program writes itself around the `try_` calls.
 //!
-//! **Lives here:** how long such pauses are, and taking them. **Builds on:** nothing. **May touch it:** programs; nothing in this crate
-//! waits so. A consumer's own waits are better in every respect: they are woken, and they end when the other side does.
+//! Nothing in this crate waits this way. A consumer's own waits are better: they are woken, and they end when the other
+//! side ends.
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! The only door to atomics: `core`'s in every build, loom's in a model.
 //!
-//! **Lives here:** the atomic types, and the two functions through which every ordering that a protocol rests on is
-//! named, so that a model can weaken one of them at a time and must then fail. **Builds on:** nothing. **May touch
-//! it:** everybody; no other file names `std::sync::atomic`, which `clippy.toml` refuses. (These are names of our own,
-//! not re-exports: the lint knows a type by where it is declared.)
+//! Every ordering that a protocol depends on goes through two functions here and has a name, so that a model can weaken
+//! one at a time and must then fail. No other file names `std::sync::atomic`, which `clippy.toml` refuses. (The types
+//! are our own, not re-exports: the lint identifies a type by where it is declared.)
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the door
 
 #[cfg(not(loom))]

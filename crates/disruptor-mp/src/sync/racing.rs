@@ -1,7 +1,7 @@
 //! Copying bytes that a producer may be writing.
 //!
-//! **Lives here:** [`copy`], the one place beyond the language's rules. **Builds on:** `primitive`. **May touch it:**
-//! a reader that does not gate what it copies, and that finds out afterwards whether it may believe the copy.
+//! [`copy`] is the one function outside the language's memory model. Its caller is a reader that does not gate what it
+//! copies, and that finds out afterwards whether the copy is valid.
 
 use super::primitive::{AtomicU8, AtomicU64, Ordering};
 

@@ -1,7 +1,6 @@
-//! A flag that `poll` and `epoll` understand.
+//! A flag that `poll` and `epoll` understand: an eventfd.
 //!
-//! **Lives here:** [`Readable`], an eventfd. **Builds on:** nothing. **May touch it:** doorbells: their owners wait at
-//! it and clear it, the watcher's threads set it.
+//! The owner of a doorbell waits on it and clears it; the watcher's threads set it.
 
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;

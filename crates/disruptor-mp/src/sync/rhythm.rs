@@ -1,16 +1,12 @@
 //! What a waiter has learned about when the next event comes.
 //!
-//! **Lives here:** [`Rhythm`], which is told when events came, and the [`Plan`] of one wait that follows from it.
-//! **Builds on:** `recent` for the last gaps, `lateness` for what the timer costs. **May touch it:** `wait`, for the
-//! strategies that sleep.
-//!
 //! A wake from the kernel is 20 to 50 microseconds late, whether the timer or the bell wakes; spinning costs the core.
 //! So a waiter spins near the times at which one of the last events came, counted from the event before it or from the
-//! beginning of its wait, and sleeps elsewhere. It sleeps at the bell: what comes at another time wakes it, as it wakes
-//! [`Block`](super::wait::WaitStrategy::Block).
+//! beginning of its wait, and sleeps at other times. It sleeps at the bell: an event that comes at another time wakes
+//! it, as it wakes [`Block`](super::wait::WaitStrategy::Block).
 //!
-//! Everything here is a function of what the waiter has seen. No clock is read, so that a model runs the same code.
-//! RFC 0004 has the model's figures.
+//! Everything here is a function of what the waiter has seen. It reads no clock, so a model runs the same code. RFC
+//! 0004 has the model's figures.
 
 mod lateness;
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What is made once in a process and then stays.
+//! A value that is made once in a process and then stays.
 //!
-//! **Lives here:** [`Settled`]. **Builds on:** `primitive`. **May touch it:** statics, to which a child of `fork` may come as well.
+//! For statics that a child of `fork` may use as well.
 //!
-//! Not `OnceLock`: there, a thread that comes while another one makes the value waits for that one. In a child that was forked at such a
-//! moment the other thread does not exist, and the child would wait for ever. Here nothing is waited for.
+//! `OnceLock` is not used: with it, a second thread waits while another one makes the value. In a child that was forked
+//! at that moment the other thread does not exist, and the child would wait without end. Here no thread waits.
 
 use super::primitive::{AtomicPtr, Ordering};
 use std::ptr;
@@ -16,11 +16,13 @@ impl<T: Send + Sync> Settled<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The value; if there is none, that of `make`. Threads that come at once may all make one: the first that is stored is that of all.
+    /// The value; if there is none, that of `make`. Threads that come at once may all make one: the first that is
+    /// stored is that of all.
     pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &'static T {
         // Acquire pairs with the Release below: who finds the value finds what is in it.
         let found = self.0.load(Ordering::Acquire);
-        // SAFETY: null, or what was leaked below: it is never freed and never borrowed mutably, and `T` may be shared by threads.
+        // SAFETY: null, or what was leaked below: it is never freed and never borrowed mutably, and `T` may be shared
+        // by threads.
         if let Some(found) = unsafe { found.as_ref() } {
             return found;
         }

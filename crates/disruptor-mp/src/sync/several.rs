@@ -1,11 +1,7 @@
 //! One sleeper at several bells.
 //!
-//! **Lives here:** [`announce_at`], which it begins with, and [`sleep_at`], which it ends with. **Builds on:** `bell`
-//! and `announce` for the handshake at each, `futex` for the sleep. **May touch it:** the wait of a `Select`, and the
-//! threads of `watcher`.
-//!
-//! Each handshake is that of one sleeper at one bell. What is to be shown is that one barrier does for all of them: it
-//! comes after every announcement and before every look.
+//! Each handshake is that of one sleeper at one bell. One barrier is enough for all of them: it comes after every
+//! announcement and before every look.
 
 use super::announce::before_second_look_at;
 use super::bell::{Bell, Ticket};

@@ -1,12 +1,9 @@
 //! The loop that every waiting call runs: spin, yield or sleep until there is data, a reason to stop, or the deadline.
 //!
-//! **Lives here:** [`WaitStrategy`], the [`Awaited`] condition, the [`Waiter`]. **Builds on:** `rhythm` for the
-//! strategies that sleep at a bell. **May touch it:** producers waiting for space, consumers waiting for events.
-//!
-//! Between two looks of a spinning waiter there is a gap of the same length at any time of the wait: at first that of
+//! The gap between two looks of a spinning waiter does not grow during the wait: at first it is that of
 //! [`spin_gap`](super::spin_gap), later that of its strategy. crossbeam's `Backoff` would double it up to 64 spin
-//! hints: it is made for threads that fail because of each other's stores, and a waiter that only loads would find its
-//! event late by what is left of the gap.
+//! hints. It is made for threads that fail because of each other's stores; a waiter that only loads would find its
+//! event late by the rest of the gap.
 
 use super::futex::lower_timer_slack;
 use super::rhythm::{Plan, Rhythm, Seen, Step};

@@ -1,8 +1,6 @@
-//! One watch: what it waits for, and how the thread that sleeps for it learns of that and passes it on.
+//! One watch: what it waits for, and how the thread that sleeps for it notices and reports it.
 //!
-//! **Lives here:** [`Post`], what is waited for; [`Watched`], what the owner of a watch and the thread share;
-//! [`Round`], the thread's side; [`Desk`], at which the thread is called. It knows no rings. **Builds on:** `bell` and
-//! `announce` for the handshakes. **May touch it:** `watcher`, which has the threads.
+//! It knows no rings.
 //!
 //! The thread does for each armed post what a parking consumer does for its ring: it announces itself at the bell,
 //! passes the barrier, looks a second time, and only then sleeps. Source: RFC 0004, "Doorbells".

@@ -1,13 +1,9 @@
 //! Threads that sleep on many bells at once and pass each ring on: one for each [`WATCHES_PER_THREAD`] watches of a
 //! process.
 //!
-//! **Lives here:** [`Watch`], what is to be called, with what it waits for; the [`Registry`] of a process, and the
-//! [`Group`]s of watches with a thread each. **Builds on:** `watched` for the handshake of each watch, `several` for
-//! the sleep, `segment` for "have we been forked?". **May touch it:** doorbells, and waits for more bells than one
-//! thread can sleep at.
-//!
-//! A thread is called through a bell of its own, so arming costs a system call only if it sleeps. It starts with its
-//! first watch and ends after the last. A child of a fork has no such threads, hence a registry of its own.
+//! A thread is called through a bell of its own, so arming costs a system call only if the thread sleeps. A thread
+//! starts with its first watch and ends after the last. A child of a fork has no such threads, hence a registry of its
+//! own.
 
 use super::settled::Settled;
 use super::several::sleep_at;

@@ -1,6 +1,4 @@
-//! A view of a ring's consumers: who is there, and how far all of them have got.
-//!
-//! **Lives here:** [`ConsumerBarrier`]. **Builds on:** `watch`, `ring::words`. **May touch it:** anybody.
+//! A view of a ring's consumers: which have joined, and how far all of them have got.
 
 use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;

@@ -1,7 +1,6 @@
-//! A view of one cursor: how far a ring's producer has got, or the creator of a cursor on its own.
+//! A view of one cursor: that of a ring's producer, or a cursor on its own.
 //!
-//! **Lives here:** [`SharedCursor`], its configuration, its other names. **Builds on:** `watch`, `ring::words`.
-//! **May touch it:** anybody loads and waits; only the creator of a cursor on its own advances it.
+//! Every process loads and waits; only the creator of a cursor on its own advances it.
 
 use super::watch::{self, SharedCursorTrait, WatchError};
 use crate::Sequence;

@@ -1,10 +1,10 @@
 //! Looking at a ring, or at one cursor, without taking part in it.
 //!
-//! **Lives here:** handles on a read-only mapping: they load and wait, and hold nobody back. The one thing that stores is a cursor on its
-//! own in the hands of its creator. **Builds on:** `ring::words`. **May touch it:** anybody with read permission.
+//! The handles have a read-only mapping: they load and wait, and hold no producer back. Only the creator of a cursor on
+//! its own stores.
 //!
-//! Storing through a view of a ring is not offered: a position that somebody else moved is how events are lost. Nobody can wake a view
-//! either, because a read-only mapping has no way to say that somebody waits; views look once a millisecond.
+//! A view of a ring cannot store: events would be lost if it moved the position of another process. No process can wake
+//! a view either, because a view cannot announce itself through a read-only mapping; it looks once a millisecond.
 
 mod barrier;
 mod cursor;

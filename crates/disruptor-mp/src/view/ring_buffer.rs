@@ -1,7 +1,4 @@
-//! A view of a whole ring: what it is made of, who is in it, how far they are.
-//!
-//! **Lives here:** [`SharedRingBuffer`] and the configurations that name a ring. **Builds on:** `ring::construct` for
-//! the comparison of events, `ring::words`. **May touch it:** anybody with read permission.
+//! A view of a whole ring: what it consists of, which consumers have joined, how far they are.
 
 use super::barrier::ConsumerBarrier;
 use super::cursor::SharedCursor;

@@ -1,7 +1,4 @@
-//! Waiting for a position that somebody else moves.
-//!
-//! **Lives here:** [`SharedCursorTrait`], [`WatchError`] and the one loop. **Builds on:** `ring::words` for the reasons
-//! to stop. **May touch it:** the views.
+//! Waiting for a position that another process moves.
 
 use crate::Sequence;
 use crate::liveness::RefusedCall;

@@ -1,7 +1,4 @@
-//! Another process, which does as it is told: it produces, consumes, holds a lease, forks, is stopped and is killed.
-//!
-//! **Lives here:** [`Actor`], the test's hold on it, and what it runs. **Builds on:** testkit's victims. **May touch
-//! it:** one test each.
+//! Another process that follows commands: it produces, consumes, holds a lease, forks, is stopped and is killed.
 //!
 //! One line on its stdin is one command, and one line on its stdout the answer: `= done ...` or `= error ...`. Places
 //! with a `/` are files.

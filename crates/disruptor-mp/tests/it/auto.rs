@@ -1,4 +1,4 @@
-//! A consumer on a thread of its own: it can be stopped, and it ends with a reason.
+//! A consumer with its own thread: it can be stopped, and it ends with a reason.
 
 use crate::stage::{Step, eventually, everywhere, in_ms, publish, ring, step, watchdog};
 use disruptor_mp::liveness::Ending;

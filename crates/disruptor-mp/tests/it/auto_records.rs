@@ -1,4 +1,4 @@
-//! A consumer of records on a thread of its own: what its handler is handed, and what becomes of its place.
+//! A consumer of records with its own thread: what its handler gets, and what happens to its place.
 
 use crate::stage::{eventually, everywhere, watchdog};
 use disruptor_mp::liveness::Ending;

@@ -1,5 +1,5 @@
-//! What consumers that have gone have not read is not lost by the next producer, whatever it says of its messages: it
-//! goes on for them, or they read the old ring first, or it is refused and says for whom.
+//! The next producer does not lose events that gone consumers have not read, whatever type of message it has: it goes
+//! on for those consumers, or they read the old ring first, or it is refused and told for which consumers.
 
 use crate::actor::Actor;
 use crate::stage::{Step, drain, join, publish, ring, step, watchdog};

@@ -1,6 +1,7 @@
-//! One event ends every process that handles it. The application steps over what has ended three, and over nothing else.
+//! One event ends every process that handles it. The application skips an event that has ended three processes, and no
+//! other.
 //!
-//! **Lives here:** the story, and the victims that play it, each of another way to read. **Builds on:** testkit's victims.
+//! Each victim reads in another way.
 
 use crate::stage::{Step, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;
@@ -114,8 +115,8 @@ fn victim_that_handles() {
     say("END");
 }
 
-/// What the victims say, one line after the other, until one comes to the end; a victim that meets the culprit is killed there.
-/// `publish` is called when the first has joined.
+/// What the victims say, one line after the other, until one comes to the end; a victim that meets the culprit is
+/// killed there. `publish` is called when the first has joined.
 fn story(ring: &str, way: &str, publish: impl FnOnce()) -> Vec<String> {
     let mut publish = Some(publish);
     let mut told = vec![];
@@ -144,7 +145,8 @@ fn story(ring: &str, way: &str, publish: impl FnOnce()) -> Vec<String> {
     panic!("no victim comes to the end: {told:?}");
 }
 
-/// Only the culprit is stepped over, after three deaths, and what was in the same batch is handled by the first who gets to it.
+/// Only the culprit is stepped over, after three deaths, and what was in the same batch is handled by the first who
+/// gets to it.
 fn only_the_culprit_is_stepped_over(told: &[String], way: &str) {
     let of = |word: &str| told.iter().filter(|line| line.starts_with(word)).cloned().collect::<Vec<_>>();
     assert_eq!(of("SKIPPED"), ["SKIPPED 5"], "{way}: {told:?}");

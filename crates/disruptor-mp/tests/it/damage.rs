@@ -1,4 +1,5 @@
-//! Stamps, commit words and cursors that no producer has written: whoever reads is told, and gets what is whole.
+//! Stamps, commit words and cursors that no producer has written: the reader is told, and gets the events that are
+//! whole.
 
 use crate::stage::{Forger, Step, TempDir, drain, fill, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::ids;

@@ -1,4 +1,4 @@
-//! Every type that a program holds shows in its docs what is done with it first.
+//! The docs of every type that a program holds show what to do with it first.
 
 use std::path::Path;
 use testkit::docs::structs_without_example;

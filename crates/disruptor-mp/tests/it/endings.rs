@@ -1,4 +1,4 @@
-//! How an end goes: what a panic, a drop and a farewell leave behind, and what the others are told.
+//! How an end ends: what a panic, a drop and a farewell leave behind, and what the peers are told.
 
 use crate::actor::Actor;
 use crate::stage::{Step, TempDir, drain, eventually, everywhere, fill, in_ms, join, publish, ring, step, watchdog};

@@ -1,4 +1,4 @@
-//! `{error}` says everything that a person needs at night, once: what happened, to which ring, and why.
+//! `{error}` says everything that a person needs at night, each thing once: what happened, to which ring, and why.
 
 use crate::stage::{TempDir, in_ms, watchdog};
 use disruptor_mp::counters::CountersFile;

@@ -1,4 +1,5 @@
-//! `Duration::MAX` means "no deadline", wherever a duration can be given; and no pause outlasts the wait that it is a part of.
+//! `Duration::MAX` means "no deadline", wherever a duration can be given; and no pause outlasts the wait that it is a
+//! part of.
 
 use crate::stage::{eventually, watchdog};
 use disruptor_mp::counters::ids;

@@ -1,4 +1,4 @@
-//! One word that no process has stored, at a moment when its other readers do not know the true one yet.
+//! One word that no process has stored, at a moment when its other readers do not know the right value yet.
 
 use crate::stage::{
     ENTRY_BYTES, Forger, PATIENCE, Step, TempDir, drain, eventually, fill, in_ms, join, publish, ring, step, watchdog,
@@ -46,7 +46,8 @@ impl Scene {
         (Self { dir, place, forger }, producer)
     }
 
-    /// The ring of a producer that published `count` events, each of which the consumer `w` has read, and then died inside the next one.
+    /// The ring of a producer that published `count` events, each of which the consumer `w` has read, and then died
+    /// inside the next one.
     fn of_producer_that_died_inside_a_slot(count: usize) -> (Self, SharedConsumer<Step>) {
         let dir = TempDir::new();
         let path = dir.path().join("ring");

@@ -1,4 +1,4 @@
-//! What a child of a fork does with the handles that it was born with stays in the child.
+//! What a child of a fork does with inherited handles stays in the child.
 
 use crate::stage::{Step, TempDir, drain, in_ms, join, publish, ring, step, watchdog};
 use disruptor_mp::counters::{CountersFile, ids};
@@ -55,7 +55,8 @@ fn a_producers_copy_in_a_child_changes_no_byte_of_the_ring() {
         assert_eq!(drain(&mut consumer).len(), 8);
         publish(&mut producer, 4);
         changes_nothing_in(producer.try_clone_fd().unwrap(), || {
-            // The parent has used up the room that it had found: a look at the consumers finds more, and would say so in the ring.
+            // The parent has used up the room that it had found: a look at the consumers finds more, and would say so
+            // in the ring.
             producer.stall_report();
             producer.check_peers();
             assert!(producer.try_publish(|slot| slot.sequence = 99).is_err());

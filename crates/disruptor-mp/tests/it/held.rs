@@ -1,5 +1,5 @@
-//! Messages that are held: taken in order, released in any order, from any thread, and given back by whatever ends
-//! before it has released them.
+//! Messages that are held: they are taken in order and released in any order, from any thread. An end that goes gives
+//! back those that it has not released.
 
 use crate::actor::Actor;
 use crate::stage::{Step, drain, everywhere, fill, join, publish, ring, step, watchdog};

@@ -1,5 +1,5 @@
-//! Four threads that answer out of order, in a process that is killed whenever it happens: what they have answered does
-//! not come again, and everything else does.
+//! Four threads answer out of order, in a process that is killed at any moment: what they have answered does not come
+//! again, and everything else does.
 
 use crate::stage::{Step, TempDir, drain, eventually, in_ms, join, ring, step, watchdog};
 use disruptor_mp::segment::Place;

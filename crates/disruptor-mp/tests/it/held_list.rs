@@ -1,5 +1,4 @@
-//! Whatever one does with messages that are held, in whatever order: none is lost, and none that was released comes
-//! again.
+//! Any operations with held messages, in any order: none is lost, and no released one comes again.
 //!
 //! The model is a list of the messages between the gate and what is read next.
 

@@ -1,4 +1,4 @@
-//! Numbers that nobody correct has written, rings of other programs, and calls that cannot succeed.
+//! Numbers that no correct process has written, rings of other programs, and calls that cannot succeed.
 
 use crate::actor::Actor;
 use crate::stage::{

@@ -1,4 +1,4 @@
-//! Managed publishing: who must be there, how long the producer is patient, and what it does then.
+//! Managed publishing: which consumers are required, how long the producer is patient, and what it does then.
 
 use crate::actor::Actor;
 use crate::stage::{Step, drain, eventually, everywhere, in_ms, join, publish, ring, step, watchdog};
@@ -181,7 +181,8 @@ fn a_rejoin_within_the_grace_period_is_recovery() {
     let victim = Arc::new(Mutex::new(None::<Actor>));
     let name = shm.name("a");
     let successor = Arc::clone(&victim);
-    // The first alert is about a stopped process. It is killed and another one takes its place, while the producer is waiting.
+    // The first alert is about a stopped process. It is killed and another one takes its place, while the producer is
+    // waiting.
     let config = config(&alerts, move |_| {
         let mut actor = successor.lock().unwrap();
         if let Some(stopped) = actor.take() {
@@ -602,7 +603,8 @@ fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_h
         consumer.does("consume 1");
         let pid = consumer.pid();
         consumer.dies();
-        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse clock).
+        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse
+        // clock).
         std::thread::sleep(Duration::from_millis(50));
         let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
         assert!(published <= slots / 2, "{published} events were published although it is dead");
@@ -652,7 +654,8 @@ fn a_required_consumer_of_a_small_ring_that_is_killed_is_found_within_a_lap_or_s
         publish_managed(&mut producer).unwrap();
         consumer.does("consume 1");
         consumer.dies();
-        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse clock).
+        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse
+        // clock).
         std::thread::sleep(Duration::from_millis(50));
         let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
         assert!(published <= slots.min(16), "{published} events were published although it is dead");

@@ -1,7 +1,7 @@
 //! The ring from outside, over every backend, with real processes and real signals.
 //!
-//! What goes wrong in systems of this kind, and the test here that shows that it does not here. Tests elsewhere are
-//! named with their file.
+//! The table lists what goes wrong in systems of this kind, and the test that shows that it does not here. Tests in
+//! other places are named with their file.
 //!
 //! | what must not happen | shown by |
 //! |---|---|

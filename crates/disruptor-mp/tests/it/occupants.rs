@@ -1,4 +1,4 @@
-//! What stands at a name already: who may put a ring in its place, and who is told why not.
+//! What is already at a name: which process may put a ring in its place, and what a refused process is told.
 
 use crate::actor::Actor;
 use crate::stage::{Step, TempDir, drain, everywhere, join, publish, ring, step, watchdog};

@@ -1,4 +1,4 @@
-//! There is one way to say how long: what a program may give for it, and that every call takes it.
+//! There is one way to say how long a call may wait: what a program may give for it, and that every call takes it.
 
 use disruptor_mp::Patience;
 use std::path::Path;

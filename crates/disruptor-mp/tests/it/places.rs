@@ -1,4 +1,4 @@
-//! Names, paths and directories: a place means the same all the time, and says what it is.
+//! Names, paths and directories: a place always means the same, and an error says what it is.
 
 use crate::stage::{Step, TempDir, drain, join, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;

@@ -1,6 +1,5 @@
-//! The loop that is written first, `while let Some(..) = ..?`, ends without an error where the producer closes, and
-//! with the one that says so where it dies. And: what there is *not yet* is told apart from what there will never be,
-//! by type.
+//! The plain loop `while let Some(..) = ..?` ends without an error when the producer closes, and with an error when it
+//! dies. *Not yet* and *never* are told apart by type.
 
 use crate::stage::{PATIENCE, everywhere, in_ms, join, publish, ring};
 use disruptor_mp::{

@@ -1,4 +1,4 @@
-//! Participants that are stopped, killed, forked and started again: who is told what, and what is left.
+//! Participants that are stopped, killed, forked and started again: what each peer is told, and what is left.
 
 use crate::actor::Actor;
 use crate::stage::{PATIENCE, Step, TempDir, drain, eventually, fill, in_ms, join, publish, ring, step, watchdog};
@@ -423,7 +423,8 @@ fn attaching_while_the_creator_starts_finds_nothing_or_a_whole_ring() {
 #[test]
 fn a_parked_end_does_not_burn_a_core() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
-    // One producer is blocked by somebody who does not read; a reader has caught up with it, another waits for the first event.
+    // One producer is blocked by somebody who does not read; a reader has caught up with it, another waits for the
+    // first event.
     let (mut producer, mut silent) = (Actor::new(), Actor::new());
     let (mut slow, mut block, mut adaptive) = (Actor::new(), Actor::new(), Actor::new());
     producer.does(format!("produce {} 4 block", shm.name("a")));
@@ -494,7 +495,8 @@ fn no_wake_is_lost_in_thousands_of_rounds() {
     let mut answers = attach_shared_consumer::<Step>(back, 2).with_wait_strategy(block).build_consumer().unwrap();
     other.begins(format!("answer {ROUNDS}"));
     for round in 0..ROUNDS {
-        // Where both sides have a core to themselves, an answer comes before anybody gives up spinning. So that somebody does:
+        // Where both sides have a core to themselves, an answer comes before anybody gives up spinning. So that
+        // somebody does:
         if round % 64 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }

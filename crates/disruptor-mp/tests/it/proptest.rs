@@ -1,6 +1,6 @@
-//! Whatever one does with a ring, each consumer gets exactly the events that it is entitled to, in order.
+//! Any operations on a ring: each consumer gets exactly the events that it is entitled to, in order.
 //!
-//! The model is a queue per consumer: a publish appends to all of them, room is what the longest one leaves.
+//! The model is a queue per consumer: a publish appends to all of them, and the longest one limits the room.
 
 use crate::stage::{Step, drain, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;

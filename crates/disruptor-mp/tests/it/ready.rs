@@ -1,4 +1,4 @@
-//! Attaching as soon as there is a ring with a living producer of this program's events, whichever side starts first.
+//! Attaching as soon as there is a ring of this program's events with a live producer, whichever side starts first.
 
 use crate::stage::{PATIENCE, in_ms, join, ring, step};
 use disruptor_mp::{

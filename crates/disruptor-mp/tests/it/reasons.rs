@@ -1,4 +1,5 @@
-//! Why a producer waits: a consumer, a start-up buffer, padding, a refusal of the kernel, or nothing at all. Each is a reason of its own.
+//! Why a producer waits: a consumer, a start-up buffer, padding, a refusal of the kernel, or nothing. Each has a reason
+//! of its own.
 
 use crate::actor::Actor;
 use crate::stage::{Step, drain, everywhere, fill, in_ms, join, publish, ring, step, watchdog};

@@ -1,4 +1,4 @@
-//! Batches of records: taken together, acknowledged together, given back in part.
+//! Batches of records: taken together, acknowledged together, partly given back.
 
 use crate::stage::{everywhere, in_ms, watchdog};
 use disruptor_mp::counters::ids;

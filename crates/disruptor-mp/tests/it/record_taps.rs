@@ -1,4 +1,4 @@
-//! Taps of records: what they get, what they miss, and that they know it.
+//! Taps of records: what they get, what they miss, and that they know how much they missed.
 
 use crate::stage::{TempDir, everywhere, in_ms, watchdog};
 use disruptor_mp::counters::{CountersFile, ids};

@@ -1,4 +1,4 @@
-//! A consumer that is refused for what the ring is tells the producer, which names the field in its own words.
+//! A consumer that is refused for a property of the ring tells the producer, which names the field in its own words.
 
 use crate::stage::everywhere;
 use disruptor_mp::liveness::{RefusalCause, SchemaDifference};

@@ -1,4 +1,4 @@
-//! What every ring does, whatever it lives in: one suite over all places.
+//! What every ring does: one suite over all kinds of places.
 
 use crate::stage::{Step, TempDir, drain, everywhere, fill, join, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;

@@ -1,4 +1,4 @@
-//! A publish that waits for room without blocking sleeps at the bell of the consumer that keeps it back.
+//! A publish that waits for room without blocking sleeps at the bell of the consumer that holds it back.
 
 use crate::stage::{PATIENCE, in_ms};
 use disruptor_mp::{

@@ -1,5 +1,5 @@
-//! Waiting for several consumers at once: one wakes, all that are ready are named, each in its turn, and ends and
-//! deaths are told.
+//! Waiting for several consumers at once: one event wakes the waiter, all ready consumers are named in turn, and ends
+//! and deaths are reported.
 
 use crate::stage::{PATIENCE, in_ms};
 use disruptor_mp::{

@@ -1,4 +1,4 @@
-//! What `Debug` says of ends and of what they hand out: where, who and which; never what is in an event.
+//! What `Debug` says of ends and of what they hand out: place, process and sequence; never the content of an event.
 
 use crate::stage::{join, publish, ring, step};
 use disruptor_mp::{Patience, Place, SharedDisruptorBuilder};

@@ -1,4 +1,4 @@
-//! Sizes are what the user gave: bytes for records, slots for events. No user hears of lines.
+//! Sizes are what the user gave: bytes for records, slots for events. Errors and reports never speak of lines.
 
 use crate::stage::{in_ms, watchdog};
 use disruptor_mp::{

@@ -1,7 +1,4 @@
-//! What the tests stand on: an event, a place of every kind, and a hand in a ring's file.
-//!
-//! **Lives here:** [`Step`], [`everywhere`], [`TempDir`], [`Forger`]. **Builds on:** testkit. **May touch it:** every
-//! test of this binary.
+//! What the tests have in common: an event, a place of every kind, and access to the words of a ring's file.
 
 use disruptor_mp::segment::{Place, SegmentPlan};
 use disruptor_mp::{

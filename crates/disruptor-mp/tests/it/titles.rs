@@ -1,4 +1,4 @@
-//! What an error says of a segment that was opened by its bare name, and whose header has a title.
+//! What an error says about a segment that was opened by its name only, and whose header has a title.
 
 use crate::stage::watchdog;
 use disruptor_mp::counters::CountersFile;

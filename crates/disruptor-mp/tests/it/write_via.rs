@@ -1,4 +1,4 @@
-//! Payloads that are written in the ring, in a buffer of the producer's, or as the producer learns.
+//! Payloads that are written in the ring, in a buffer of the producer, or as the producer learns.
 
 use crate::stage::everywhere;
 use disruptor_mp::segment::Place;

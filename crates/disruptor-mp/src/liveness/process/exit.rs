@@ -1,28 +1,28 @@
-//! How a process ended, also if another thread, or the kernel, was told before us.
+//! How a process ended, also if another thread or the kernel has already reaped it.
 //!
-//! **Lives here:** [`exit_status`]. **Builds on:** one request of a process descriptor (`PIDFD_GET_INFO`), which rustix has not. **May touch
-//! it:** a process that has started another and finds it reaped.
+//! It needs one request of a process descriptor (`PIDFD_GET_INFO`), which rustix does not have.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// How the process of this process descriptor (a pidfd) ended. `None`: it has not been reaped yet. Once there is a status, it stays the
-/// answer.
+/// How the process of this process descriptor (a pidfd) ended. `None`: it has not been reaped yet. Once there is a
+/// status, it stays the answer.
 ///
-/// Where SIGCHLD is ignored the kernel reaps a child itself, and where a thread waits for all children that thread does: `waitid` then
-/// answers `ECHILD`. The kernel keeps the status with the descriptor.
+/// Where SIGCHLD is ignored the kernel reaps a child itself, and where a thread waits for all children that thread
+/// does: `waitid` then answers `ECHILD`. The kernel keeps the status with the descriptor.
 ///
 /// # Errors
-/// `Unsupported`: the kernel is older than 6.15 and does not keep it. `ESRCH`: it was reaped before the descriptor was made. Neither changes.
+/// `Unsupported`: the kernel is older than 6.15 and does not keep it. `ESRCH`: it was reaped before the descriptor was
+/// made. Neither changes.
 pub fn exit_status(process: impl AsFd) -> io::Result<Option<ExitStatus>> {
     let mut info = std::mem::MaybeUninit::<libc::pidfd_info>::zeroed();
     // SAFETY: `pidfd_info` is plain integers, for which zero is a value.
     unsafe { info.assume_init_mut() }.mask = u64::from(libc::PIDFD_INFO_EXIT);
     let descriptor = process.as_fd().as_raw_fd();
-    // SAFETY: an open descriptor, and a structure of the length that the request's number contains, which the kernel reads and writes
-    // within the call. For a descriptor of another kind the request is unknown.
+    // SAFETY: an open descriptor, and a structure of the length that the request's number contains, which the kernel
+    // reads and writes within the call. For a descriptor of another kind the request is unknown.
     if unsafe { libc::ioctl(descriptor, libc::PIDFD_GET_INFO, info.as_mut_ptr()) } != 0 {
         let error = io::Error::last_os_error();
         return Err(match error.raw_os_error() {
@@ -35,8 +35,8 @@ pub fn exit_status(process: impl AsFd) -> io::Result<Option<ExitStatus>> {
     if info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0 {
         return Ok(Some(ExitStatus::from_raw(info.exit_code)));
     }
-    // A kernel that knows the question and has no answer says `ESRCH` of a process that is gone. One that does not know it cannot be told
-    // from that as long as the process lives, and need not be.
+    // A kernel that knows the question and has no answer says `ESRCH` of a process that is gone. One that does not know
+    // it cannot be told from that as long as the process lives, and need not be.
     Ok(None)
 }
 

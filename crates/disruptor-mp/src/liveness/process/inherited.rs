@@ -1,10 +1,8 @@
-//! A descriptor that a child inherits, and knows again.
+//! A descriptor that a child inherits and can recognise.
 //!
-//! **Lives here:** [`InheritedPipe`]. **Builds on:** the numbers of descriptors, which exec keeps. **May touch it:** a process that starts
-//! another one, and that one.
-//!
-//! A number in an environment variable is a claim: the variable may have been passed on to a process in which that number is another file,
-//! or none. So the pipe's own identity goes with the number, and is compared before anything is done.
+//! A descriptor number in an environment variable proves nothing: the variable may have been passed on to a process in
+//! which that number is another file, or none. So the pipe's identity goes with the number, and is compared before the
+//! descriptor is used.
 
 use rustix::fs::fstat;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
@@ -44,8 +42,8 @@ impl InheritedPipe {
         Ok(())
     }
 
-    /// In the child: another descriptor of the pipe. From now on neither is inherited by what this process starts. `None`: this process has
-    /// not inherited it.
+    /// In the child: another descriptor of the pipe. From now on neither is inherited by what this process starts.
+    /// `None`: this process has not inherited it.
     pub fn take(self) -> Option<OwnedFd> {
         let number = RawFd::try_from(self.number).ok()?;
         // SAFETY: a number and a request without memory. Of a number that is no descriptor it answers `EBADF`.
@@ -58,8 +56,8 @@ impl InheritedPipe {
         if Self::of(&copy).ok()? != (Self { number: copy.as_raw_fd().cast_unsigned(), ..self }) {
             return None;
         }
-        // SAFETY: as above; by the comparison the number is the pipe that was passed to this process, unless another thread has closed and
-        // reused it since, and then one of its descriptors is inherited less.
+        // SAFETY: as above; by the comparison the number is the pipe that was passed to this process, unless another
+        // thread has closed and reused it since, and then one of its descriptors is inherited less.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         Some(copy)
     }

@@ -1,7 +1,4 @@
-//! What Linux knows about a process.
-//!
-//! **Lives here:** [`identify`] and [`look_up`]. **Builds on:** `/proc` and the cgroup file system. **May touch it:**
-//! `process`.
+//! What Linux knows about a process, from `/proc` and the cgroup file system.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

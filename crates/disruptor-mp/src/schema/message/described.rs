@@ -1,7 +1,4 @@
-//! Which types know what they are made of.
-//!
-//! **Lives here:** [`Described`] and its implementations for what the standard library has; `#[message]` writes those
-//! for structs and enums. **Builds on:** [`Types`]. **May touch it:** everybody.
+//! The types that can describe what they consist of.
 
 use super::Types;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};

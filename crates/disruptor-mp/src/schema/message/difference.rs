@@ -1,7 +1,4 @@
-//! What two schemas of messages disagree about.
-//!
-//! **Lives here:** [`MessageDifference`], [`MessageRow`]. **Builds on:** the comparison of rows that events have. **May
-//! touch it:** code that refuses a ring.
+//! The differences between two schemas of messages.
 
 use super::{Body, MessageField, MessageSchema};
 use crate::schema::difference::{Row, RowDifference, first_row_difference, write_difference};

@@ -1,13 +1,9 @@
-//! What a message is made of, and how two programs find out that they mean the same thing by it.
+//! What a message consists of, and how two programs find out whether they mean the same by it.
 //!
-//! **Lives here:** [`MessageSchema`], the description of a message by the names, types and order of everything in it.
-//! Beside it: [`Described`], the trait of the types that know theirs; the text that a schema is inside a segment;
-//! [`MessageDifference`], the sentence a person reads when two schemas disagree. **Builds on:** `difference`. **May
-//! touch it:** `schema`, whose content tag may be such a text, and the crate above, which encodes messages. Nothing
-//! here knows a codec by name.
+//! Nothing here knows a codec by name.
 //!
-//! An event lies in a slot as it is, so its [`Schema`](super::Schema) has offsets and sizes. A message's bytes are what
-//! a codec makes of a value; they follow from the codec and from what is compared here.
+//! An event is in a slot as it is in memory, so its [`Schema`](super::Schema) has offsets and sizes. A codec makes the
+//! bytes of a message; they follow from the codec and from what is compared here.
 
 mod described;
 mod difference;

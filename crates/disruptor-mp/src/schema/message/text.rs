@@ -1,17 +1,15 @@
-//! The text of a message's schema.
+//! The text form of a message's schema.
 //!
-//! **Lives here:** [`MessageSchema::parse`], its display, and what parsing refuses. **Builds on:** [`MessageSchema`].
-//! **May touch it:** who creates a ring writes one, who attaches or inspects one reads it.
+//! A process that creates a ring writes it; one that attaches or inspects reads it.
 //!
-//! One line, so that it may stand where a content tag stands (RFC 0015 has the grammar):
+//! It is one line, so that it can be used as a content tag (RFC 0015 has the grammar):
 //!
 //! ```text
 //! message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number { 0: u64 }, Named { text: String } }
 //! ```
 //!
-//! A schema has exactly one text, and what is not the text of a schema is refused; so equal texts and equal schemas are
-//! the same thing. A text is read once from front to back, without recursion: how deeply types are nested in it is a
-//! number that is counted.
+//! A schema has exactly one text, and other texts are refused. So equal texts mean equal schemas. A text is read once
+//! from front to back, without recursion: the depth of nested types is a counter.
 
 use super::{Body, Definition, MESSAGE_SCHEMA_BYTES_MAX, MessageField, MessageSchema, Variant};
 use crate::schema::{is_name, is_visible};

@@ -1,7 +1,4 @@
-//! How a schema is put together, by the types themselves.
-//!
-//! **Lives here:** [`Types`], [`Fields`], [`Variants`]. **Builds on:** nothing. **May touch it:** implementations of
-//! [`Described`].
+//! How types put a schema together.
 
 use super::described::is_standard;
 use super::text::{base_of, is_type, is_type_definition, is_word};

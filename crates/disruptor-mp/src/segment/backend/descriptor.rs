@@ -1,7 +1,4 @@
-//! What can be done with any object that is a file: measure, fill, map and open it again.
-//!
-//! **Lives here:** system calls on one descriptor, without names. **Builds on:** rustix, `window`. **May touch it:**
-//! `backend` only.
+//! What can be done with any object that is a file: measure, fill, map and reopen it. One descriptor, no names.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

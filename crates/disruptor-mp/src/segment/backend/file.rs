@@ -1,11 +1,8 @@
 //! Segments as entries of a directory.
 //!
-//! **Lives here:** [`DirEntry`], for files and, in its directory, for shared memory. **Builds on:** `descriptor`.
-//! **May touch it:** `backend` only.
-//!
-//! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the file system or the
-//! system cannot do that, it is created under its name, exclusively, and others wait until its creator is done. A
-//! replacement gets a name beside that of what it replaces, and is renamed when it is complete.
+//! On Linux an object is made without a name (`O_TMPFILE`) and linked when it is complete. Where the system or the file
+//! system cannot do that, it is created under its name, exclusively, and openers wait until its creator is done. A
+//! replacement first gets a temporary name in the same directory, and is renamed when it is complete.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

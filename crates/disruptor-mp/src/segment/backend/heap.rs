@@ -1,7 +1,4 @@
-//! Segments in this process's own memory: the same layout and life as in shared memory, among threads.
-//!
-//! **Lives here:** [`HeapObject`], and the memory with its lock table. **Builds on:** the allocator, and `window`
-//! where a section is to be there twice. **May touch it:** anybody through `Place`.
+//! Segments in this process's own memory, for threads: the same layout and life cycle as in shared memory.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeSet;
@@ -18,8 +15,8 @@ use super::window::Window;
 use super::{Access, Backend, Cell, Fault, Identity, Object, Request, descriptor, named_draft_of_a_cell};
 use crate::sync::primitive::{AtomicU32, Ordering};
 
-/// An empty place in this process's memory: creation fills it, and clones of it open what was created. The memory lives as long as the
-/// place or any handle.
+/// An empty place in this process's memory: creation fills it, and clones of it open what was created. The memory lives
+/// as long as the place or any handle.
 #[derive(Clone, Debug, Default)]
 pub struct HeapObject {
     cell: Cell,
@@ -31,8 +28,8 @@ impl HeapObject {
         Self::default()
     }
 
-    /// What is here. A child of a fork finds its places empty: it has a copy of the parent's memory, in which nothing will ever be published,
-    /// and in which two mappings of one line are no longer the same.
+    /// What is here. A child of a fork finds its places empty: it has a copy of the parent's memory, in which nothing
+    /// will ever be published, and in which two mappings of one line are no longer the same.
     fn cell(&self) -> &Cell {
         self.cell.with(|content| {
             content.take_if(|object| matches!(object, Object::Heap(memory) if memory.fork_epoch != fork_epoch()));
@@ -99,7 +96,8 @@ struct Locks {
     whole: bool,
 }
 
-// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the pointer.
+// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the
+// pointer.
 unsafe impl Send for HeapMemory {}
 // SAFETY: as above; the lock table is behind its mutex.
 unsafe impl Sync for HeapMemory {}
@@ -138,8 +136,8 @@ impl HeapMemory {
 
     /// The header page as words: some of them change while others read.
     fn header_words(&self) -> &[AtomicU32] {
-        // SAFETY: the memory is at least a header page, aligned to one, initialised, and lives as long as `self`. Its header page is
-        // only ever accessed as atomics: by this function's callers and by `Segment`.
+        // SAFETY: the memory is at least a header page, aligned to one, initialised, and lives as long as `self`. Its
+        // header page is only ever accessed as atomics: by this function's callers and by `Segment`.
         unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), HEADER_BYTES as usize / 4) }
     }
 

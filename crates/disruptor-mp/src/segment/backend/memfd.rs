@@ -1,6 +1,4 @@
-//! Segments without a name, handed on as a descriptor.
-//!
-//! **Lives here:** [`MemfdObject`]. **Builds on:** `descriptor`. **May touch it:** anybody through `Place`. Linux only.
+//! Segments without a name, passed on as a descriptor. Linux only.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,8 +9,8 @@ use super::{Access, Backend, Cell, Fault, GET_SEALS, Identity, Object, Request, 
 
 /// A memory file, or the empty place for one: creation fills it, and clones of it open what was created.
 ///
-/// A new memory file is sealed against shrinking and growing before anybody else sees it, so that no peer can make our mapping end in
-/// SIGBUS. One that was received is refused if it is not.
+/// A new memory file is sealed against shrinking and growing before anybody else sees it, so that no peer can make our
+/// mapping end in SIGBUS. One that was received is refused if it is not.
 #[derive(Clone, Debug)]
 pub struct MemfdObject {
     label: String,

@@ -1,11 +1,9 @@
-//! How much memory the control groups of this process leave it.
+//! How much memory the cgroups of this process leave it, version 1 or 2.
 //!
-//! **Lives here:** [`MemoryLimit`], read from the cgroup file system, version 1 or 2. **Builds on:** nothing. **May
-//! touch it:** creation, before it reserves memory: a process that goes beyond its limit is killed, which is worse
-//! than an error.
+//! Creation asks before it reserves memory: a process that exceeds its limit is killed, which is worse than an error.
 //!
-//! The answer is stale at once, and memory that other processes of the group take later is not in it. Nothing is
-//! known, and nothing refused, where the files are missing.
+//! The answer is stale at once: other processes of the group may take memory later. Where the cgroup files are missing,
+//! nothing is known and nothing is refused.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,9 +1,5 @@
-//! The kinds of places a segment can be in. A backend finds, names and removes objects; what happens *in* an object is
-//! the same everywhere and not here.
-//!
-//! **Lives here:** [`Backend`], what a place must be able to do, [`Object`], what it hands out, and [`Cell`], the name
-//! of an object that has no name. **Builds on:** `owner` for locks. **May touch it:** `place`, which says which one it
-//! is; `segment` and `gc`.
+//! The kinds of places a segment can be in. A backend finds, names and removes objects. What happens *in* an object is
+//! the same for all backends and is not here.
 
 mod descriptor;
 mod file;

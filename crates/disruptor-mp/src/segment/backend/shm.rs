@@ -1,7 +1,5 @@
 //! Segments in shared memory under a name: files of that name in one fixed directory.
 //!
-//! **Lives here:** which directory that is. **Builds on:** `file`. **May touch it:** `backend` only.
-//!
 //! On Linux, POSIX shared memory *is* a file in `/dev/shm`, so any tool that uses `shm_open` sees the same object.
 //! macOS keeps its shared-memory objects outside any file system: they have no inode, cannot be locked and take 31
 //! bytes of name, so neither a death nor a replacement could be noticed. There a file in `/private/tmp` takes their

@@ -1,9 +1,7 @@
-//! Memory in which an object is mapped: once, or with its last section a second time right after it.
+//! The address range in which an object is mapped: once, or with its last section mapped a second time right after it.
 //!
-//! **Lives here:** [`Window`]. **Builds on:** rustix. **May touch it:** `backend` only.
-//!
-//! What lies in a section that is mapped twice in a row can be read and written across its end as if it went on at its
-//! beginning. Both mappings show the same memory: processors go by what is mapped, not by where.
+//! A section that is mapped twice in a row can be read and written across its end: the bytes after its end are its
+//! first bytes. Both mappings show the same memory, and the processor keeps them coherent.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,6 +1,4 @@
-//! What a child of a fork has of its parent's segments: no lock, and memory of its own.
-//!
-//! **Builds on:** `stage`.
+//! What a child of a fork keeps of its parent's segments: no lock, and a private copy of the memory.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

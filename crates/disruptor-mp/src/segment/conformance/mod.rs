@@ -1,7 +1,7 @@
-//! What a segment promises, tested the same way wherever it is; then what only files or only processes can show.
+//! What a segment promises. The same tests run over every backend; others show what only files or only processes can
+//! show.
 //!
-//! **Lives here:** nothing but the rooms: `stage` is what the tests have in common, `suite` runs once per backend.
-//! **Builds on:** everything in `segment`. **May touch it:** tests only.
+//! `stage` is what the tests have in common; `suite` runs once per backend.
 
 mod fork;
 mod objects;

@@ -1,7 +1,4 @@
-//! What is true of the object in which a segment lies: its mode, its mapping, its pages; and of memory files, its
-//! length.
-//!
-//! **Builds on:** `stage`.
+//! Facts about the object that holds a segment: its mode, its mapping, its pages; and the length of memory files.
 
 use std::fs;
 use std::os::fd::OwnedFd;

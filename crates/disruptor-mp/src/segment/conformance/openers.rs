@@ -1,6 +1,4 @@
-//! What openers and collectors find under a name: whole segments, damaged ones, and what is none.
-//!
-//! **Builds on:** `stage`.
+//! What openers and collectors find under a name: whole segments, damaged ones, and objects that are not segments.
 
 use std::cell::Cell;
 use std::fs;

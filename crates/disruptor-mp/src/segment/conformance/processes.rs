@@ -1,6 +1,4 @@
 //! What other processes see: locks, deaths at each step of creation and replacement, limits, other users.
-//!
-//! **Builds on:** `victim`.
 
 use std::fs;
 use std::io::{self, Write};

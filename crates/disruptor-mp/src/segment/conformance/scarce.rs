@@ -1,6 +1,6 @@
-//! Creation where space, or what else a file system may run out of, is short.
+//! Creation where space, or another resource of the file system, is short.
 //!
-//! **Builds on:** `stage`; mounts file systems of its own where it may.
+//! The tests mount file systems of their own where they may.
 
 use std::ffi::CString;
 use std::fs;

@@ -1,7 +1,4 @@
-//! What the tests of segments have in common: names that nothing else has, places that are cleaned up, a blueprint.
-//!
-//! **Lives here:** [`Site`], [`TempDir`], and short forms of creating, opening, reading and writing. **May touch it:**
-//! the tests beside it.
+//! What the tests of segments have in common: unique names, places that are cleaned up, a blueprint.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
-//! The claims that hold for a segment wherever it is.
+//! The claims that hold for a segment in every backend.
 //!
-//! **Lives here:** one function per claim, and [`conformance!`], which makes a test of it for each backend. **Builds
-//! on:** `stage`.
+//! Each claim is one function; [`conformance!`] makes a test of it for each backend.
 
 use std::cell::Cell;
 use std::io;

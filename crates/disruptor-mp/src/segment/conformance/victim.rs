@@ -1,6 +1,4 @@
 //! Processes that die for the tests: this very test binary, started again with a role.
-//!
-//! **Lives here:** [`Victim`], and the roles. **Builds on:** `stage`.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,21 +1,18 @@
 //! What happens to locks and mappings when the process forks: before `fork` returns in the child, it has lost both.
 //!
-//! **Lives here:** the gate, what it guards, and the epoch. **Builds on:** `pthread_atfork`.
-//! **May touch it:** `owner` and `backend`; [`fork_epoch`] is for every handle.
+//! A lock of an open file description lives as long as any descriptor refers to it, so with a copy in a child a dead
+//! parent would look alive. And a child that keeps a shared mapping could store into it while its parent does, with
+//! positions that are out of date. Three handlers prevent both. *Prepare* takes the gate, under which lock descriptors
+//! are opened and objects are mapped: no fork falls between that and the registration. *Parent* gives it back. *Child*
+//! closes every registered descriptor, maps every registered range privately over itself, and steps the epoch, by which
+//! handles notice that they were copied. It allocates nothing and takes no lock.
 //!
-//! A lock of an open file description lives as long as any descriptor refers to it, so a child that keeps a copy would keep a dead
-//! parent alive. And a child that keeps a shared mapping could store beside its parent, with positions that are out of
-//! date. Three handlers prevent both. *Prepare* takes the gate, under which lock descriptors are opened and objects
-//! are mapped: no fork falls between that and the registration. *Parent* gives it back. *Child* closes every
-//! registered descriptor, maps every registered range privately over itself, and steps the epoch, by which handles
-//! notice that they were copied. It allocates nothing and takes no lock.
+//! What a child stores through a copied handle stays in the child, whatever it calls. Heap memory needs none of this: a
+//! fork has copied it.
 //!
-//! What a child stores through a copied handle stays in the child, whatever it calls. Heap memory needs nothing of
-//! this: a fork has copied it.
-//!
-//! Not covered: a raw `clone` system call past the C library. `posix_spawn` and `vfork` run no handlers, but what they start has lost
-//! its close-on-exec descriptors and its mappings by the time it is another program, and a claim that is dropped
-//! meanwhile unlocks explicitly.
+//! Not covered: a raw `clone` system call past the C library. `posix_spawn` and `vfork` run no handlers, but what they
+//! start has lost its close-on-exec descriptors and its mappings by the time it is another program, and a claim that is
+//! dropped meanwhile unlocks explicitly.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
@@ -28,11 +25,12 @@ use super::super::backend::{Identity, identity_of_descriptor};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::settled::Settled;
 
-/// How often this process has become another one by forking. A handle that remembers an older value was copied, not made here.
+/// How often this process has become another one by forking. A handle that remembers an older value was copied, not
+/// made here.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 
-/// The number of forks between the first process and this one. A handle keeps the value of its making, and one that finds another value
-/// later is a copy in a child and must not act. Costs one relaxed load.
+/// The number of forks between the first process and this one. A handle keeps the value of its making, and one that
+/// finds another value later is a copy in a child and must not act. Costs one relaxed load.
 #[inline(always)]
 pub fn fork_epoch() -> u32 {
     // Relaxed: it only changes in the child handler, where no other thread exists.
@@ -161,7 +159,8 @@ impl Part {
 /// The thread that holds the gate for a fork; 0: none does. In the child it has the same number.
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this thread holds the gate for a fork. If the handlers are installed twice, only the first call of each finds something to do.
+/// Whether this thread holds the gate for a fork. If the handlers are installed twice, only the first call of each
+/// finds something to do.
 fn is_forking() -> bool {
     // Relaxed, as every access: a thread finds its own number only where it has stored it itself.
     FORKING.load(Ordering::Relaxed) == this_thread()
@@ -205,18 +204,20 @@ extern "C" fn child() {
     GATE.unlock();
 }
 
-/// Installs the handlers for the life of the process and of everything forked from it. Called before a handle remembers an epoch.
+/// Installs the handlers for the life of the process and of everything forked from it. Called before a handle remembers
+/// an epoch.
 ///
 /// # Errors
 /// The C library had no memory for them.
 pub(crate) fn watch() -> io::Result<()> {
-    // Several threads that come first, or a child that was forked while its parent installed them, may install them once more.
+    // Several threads that come first, or a child that was forked while its parent installed them, may install them
+    // once more.
     static INSTALLED: Settled<i32> = Settled::new();
     if cfg!(miri) {
         return Ok(()); // Miri cannot fork.
     }
-    // SAFETY: the three functions have the wanted signature and live as long as the program. As each only touches what this module
-    // owns, their order relative to other libraries' handlers does not matter.
+    // SAFETY: the three functions have the wanted signature and live as long as the program. As each only touches what
+    // this module owns, their order relative to other libraries' handlers does not matter.
     let error = *INSTALLED.get_or_make(|| unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) });
     match error {
         0 => Ok(()),
@@ -224,8 +225,8 @@ pub(crate) fn watch() -> io::Result<()> {
     }
 }
 
-/// A lock descriptor that a forked child does not inherit. Closed on drop, except in a child, where the handler has closed it already
-/// and its number may belong to another file.
+/// A lock descriptor that a forked child does not inherit. Closed on drop, except in a child, where the handler has
+/// closed it already and its number may belong to another file.
 #[derive(Debug)]
 pub(super) struct Registered {
     descriptor: RawFd,

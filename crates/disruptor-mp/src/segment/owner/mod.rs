@@ -1,8 +1,4 @@
-//! Who holds a segment: one lock byte per participant, known from the kernel and not from a clock.
-//!
-//! **Lives here:** [`Claim`], a held lock byte, [`LockRange`], and the record locks of open file descriptions
-//! underneath; in `fork` what a child of a fork inherits, which is nothing; in `process` who a process is, for
-//! messages. **Builds on:** `libc`, which has what rustix has not. **May touch it:** `segment` and `backend`.
+//! Which processes use a segment: one lock byte per participant. The kernel knows it, no clock decides it.
 //!
 //! The lock bytes lie far beyond the end of any object; nothing is stored there:
 //!
@@ -11,15 +7,15 @@
 //! |  the object         |        | producer | entry 0 | entry 1 | ... |
 //! ```
 //!
-//! Where the range lies and how long it is never changes, in no version: so every build can tell whether a process
-//! lives in a segment, whatever the segment is. Byte 0 and the range as a whole mean the same in every version; the
-//! bytes between belong to the kind.
+//! The position and length of the range never change, in any version: so every build can tell whether a process uses a
+//! segment, whatever the segment is. Byte 0 and the range as a whole mean the same in every version; the bytes between
+//! belong to the kind.
 //!
 //! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the
-//! process dies. Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent.
-//! Whoever only wants to know uses `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces and
-//! keeps nobody from taking the lock. POSIX locks (`F_SETLK`) would be lost as soon as any descriptor of the file is
-//! closed anywhere in the process.
+//! process dies. Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. A
+//! process that only asks uses `F_OFD_GETLK`, which works on a read-only descriptor and across pid namespaces, and
+//! prevents no process from taking the lock. POSIX locks (`F_SETLK`) would be lost as soon as any descriptor of the
+//! file is closed anywhere in the process.
 
 mod fork;
 

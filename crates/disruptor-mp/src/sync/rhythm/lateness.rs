@@ -1,9 +1,7 @@
 //! How late the kernel's timer ends a sleep.
 //!
-//! **Lives here:** [`Lateness`]. **Builds on:** nothing. **May touch it:** `rhythm`.
-//!
-//! Two quantiles, each one number that a sample above it raises and one below it lowers, in the proportion that keeps
-//! it where it belongs. A sample that is far off moves them no more than one that is near.
+//! It keeps two quantiles. Each is one number: a sample above it raises it, a sample below it lowers it, in the
+//! proportion that holds the number at its quantile. An outlier moves it no more than a near sample does.
 
 use std::time::Duration;
 

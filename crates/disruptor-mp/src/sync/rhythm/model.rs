@@ -1,7 +1,6 @@
-//! A waiter without a machine: any policy over any traffic, with wakes as late as they were measured.
+//! A simulated waiter: any policy over any traffic, with wakes as late as they were measured.
 //!
-//! **Lives here:** [`World`] and what comes of it, a [`Figure`]. **Builds on:** `policy` for the designs, `traffic` for
-//! the gaps, `measured` for the machine. **May touch it:** the tests below, which are the claims of RFC 0004.
+//! The tests below are the claims of RFC 0004.
 //!
 //! `cargo test -p disruptor-mp --lib the_rhythm -- --nocapture` prints its tables.
 

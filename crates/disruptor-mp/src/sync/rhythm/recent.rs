@@ -1,9 +1,7 @@
 //! The last few gaps of a stream of events.
 //!
-//! **Lives here:** [`Recent`]. **Builds on:** nothing. **May touch it:** `rhythm`.
-//!
-//! Order statistics of eight and no average: one that does not belong moves nothing, and after a change of rhythm
-//! nothing of the old one is left after eight.
+//! It uses order statistics of eight gaps and no average: one outlier moves nothing, and eight gaps after a change of
+//! rhythm the old one is forgotten.
 
 use std::time::Duration;
 

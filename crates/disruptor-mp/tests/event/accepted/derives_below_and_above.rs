@@ -1,4 +1,4 @@
-//! What a struct already has is not added again.
+//! A derive that a struct already has is not added again.
 use disruptor_mp::{Event, event};
 
 #[event]

@@ -1,5 +1,5 @@
-//! Every lint that the expansion could trip over is forbidden, and no path of the expansion may lead to a dependency that the
-//! user does not have: `::zerocopy` is the standard library here.
+//! Every lint that the expansion could trip over is forbidden, and no path of the expansion may lead to a dependency
+//! that the user does not have: `::zerocopy` is the standard library here.
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
 

@@ -1,4 +1,4 @@
-//! A facade, or a renamed dependency: nothing is called `disruptor_mp` here.
+//! Through a facade or a renamed dependency: nothing is called `disruptor_mp` here.
 extern crate disruptor_mp as facade;
 extern crate std as disruptor_mp;
 

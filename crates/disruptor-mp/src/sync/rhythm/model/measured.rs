@@ -1,7 +1,6 @@
-//! How late this kind of machine wakes a sleeper, as it was measured.
+//! How late this kind of machine wakes a sleeper, as measured.
 //!
-//! **Lives here:** four series, in tenths of a microsecond, each 128 quantiles of what a probe saw. **Builds on:**
-//! nothing. **May touch it:** `machine`.
+//! Four series, in tenths of a microsecond. Each has 128 quantiles of what a probe saw.
 //!
 //! A virtual machine of two cores (Zen 4, Linux 6.18), the other core spinning, timer slack 1 ns; `FUTEX_WAIT` with a
 //! timeout on a word that no thread wakes, and `FUTEX_WAKE` of a sleeper once a millisecond. 6668, 1423, 150 and 2420

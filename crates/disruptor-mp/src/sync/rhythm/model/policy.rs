@@ -1,7 +1,4 @@
-//! Designs of a waiter, to be compared.
-//!
-//! **Lives here:** [`Policy`], what a design is; the built one, and those that it is compared with. **Builds on:**
-//! `rhythm`. **May touch it:** `model`.
+//! Designs of a waiter, to be compared: the one that is built, and the others.
 
 use super::super::{HOPE, Plan, Rhythm, Seen};
 use std::time::{Duration, Instant};

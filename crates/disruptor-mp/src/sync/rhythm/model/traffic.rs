@@ -1,7 +1,4 @@
 //! When events come, in a model.
-//!
-//! **Lives here:** [`Traffic`], the kinds of it, and the [`Rng`] of the models. **Builds on:** nothing. **May touch
-//! it:** `model`.
 
 use std::time::{Duration, Instant};
 
