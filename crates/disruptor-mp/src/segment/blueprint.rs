@@ -19,8 +19,8 @@ pub(super) const SECTION_ALIGN: u64 = 128;
 /// The slots begin on this boundary, so that any event's alignment up to a page holds in every mapping.
 pub(super) const SLOTS_ALIGN: u64 = 4096;
 
-/// The longest segment, 64 TiB: what fits into a user's address space with room to spare, and far below the range of
-/// the lock bytes.
+/// The longest segment, 64 TiB: it fits into a process's address space with room to spare, and is far below the range
+/// of the lock bytes.
 pub const MAX_TOTAL_LEN: u64 = 1 << 46;
 
 /// The longest prefix of consumer ids that a segment can hold: as long as an id.
@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it is a ring, of whatever.
+    /// Whether it is a ring, whatever it carries.
     pub const fn is_ring(self) -> bool {
         matches!(self, Self::Ring | Self::Records | Self::Dense)
     }
@@ -74,7 +74,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// What a new segment shall be. All lengths are bytes.
+/// The description of a new segment. All lengths are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
     /// What it is for.
@@ -91,15 +91,15 @@ pub struct Blueprint {
     pub payload_len: u64,
     /// Number of entries of the consumer table.
     pub table_len: u32,
-    /// How many of them are for the consumers that were asked for: those whose ids begin with `prefix`.
+    /// How many of them are for the expected consumers: those whose ids begin with `prefix`.
     pub places: u32,
-    /// What the ids of the consumers that were asked for begin with; empty if any id will do. At most 128 bytes.
+    /// The prefix of the expected consumers' ids; empty if any id will do. At most 128 bytes.
     pub prefix: String,
-    /// Tells what the segment carries from anything else, at a glance; 0: it does not say.
+    /// Distinguishes the content of the segment from any other content; 0: it does not say.
     pub fingerprint: u64,
-    /// The generation of the segment that this one replaces, and whose content is still to be read; 0: none.
+    /// The generation of the segment that this one replaces, if that still has unread content; 0: none.
     pub predecessor: u64,
-    /// The description of what lives in a slot; readers compare it byte by byte.
+    /// The description of what is in a slot; readers compare it byte by byte.
     pub schema: Vec<u8>,
     /// Length of the control lines.
     pub control_len: u64,
@@ -113,12 +113,12 @@ pub struct Blueprint {
     pub slots_len: u64,
 }
 
-/// Where a section lies in its segment.
+/// Where a section is in its segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
     /// First byte, counted from the beginning of the segment.
     pub offset: u64,
-    /// Length in bytes, without the gap behind it.
+    /// Length in bytes, without the gap after it.
     pub len: u64,
 }
 
@@ -127,7 +127,7 @@ pub struct Section {
 pub struct SegmentPlan {
     /// The description of what lives in a slot.
     pub schema: Section,
-    /// Cursors and waiting words.
+    /// Cursors, and the words that waiters use.
     pub control: Section,
     /// The consumer table.
     pub table: Section,
@@ -139,9 +139,9 @@ pub struct SegmentPlan {
     pub slots: Section,
     /// Length of the whole segment in bytes, a multiple of 4096: what creation reserves.
     pub total_len: u64,
-    /// Places in the consumer table for the consumers that are asked for.
+    /// Places in the consumer table for the expected consumers.
     pub places: u32,
-    /// Places in the consumer table beside those.
+    /// Further places in the consumer table, for other consumers.
     pub places_for_others: u32,
 }
 
@@ -149,11 +149,11 @@ pub struct SegmentPlan {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The sum of the sections is more than any segment may be. `wanted_bytes` is `u64::MAX` if the sum does not even
-    /// fit in it.
+    /// The sum of the sections is larger than any segment may be. `wanted_bytes` is `u64::MAX` if the sum does not fit
+    /// in it.
     #[error("the segment would need {wanted_bytes} bytes, at most {max_bytes} are possible; make the ring smaller")]
     TooLarge {
-        /// What it would take.
+        /// How many bytes it would need.
         wanted_bytes: u64,
         /// The limit of this build on this target.
         max_bytes: u64,
@@ -194,7 +194,7 @@ impl Blueprint {
         }
     }
 
-    /// Lays the sections out, one behind the other, with arithmetic that cannot overflow.
+    /// Lays out the sections one after the other, with arithmetic that cannot overflow.
     ///
     /// # Errors
     /// [`PlanError`]: too large for any segment, or numbers that contradict each other.
@@ -221,13 +221,13 @@ impl Blueprint {
 }
 
 impl SegmentPlan {
-    /// The plan of a segment whose table has `table_len` entries, so many of them for the consumers that are asked for.
+    /// The plan of a segment whose table has `table_len` entries, `places` of them for the expected consumers.
     pub(super) fn with_places(self, places: u32, table_len: u32) -> Self {
         Self { places, places_for_others: table_len.saturating_sub(places), ..self }
     }
 }
 
-/// The numbers that describe slots, as they stand in a blueprint and in a header.
+/// The numbers that describe slots, in a blueprint and in a header.
 pub(super) struct SlotNumbers {
     pub(super) kind: Kind,
     pub(super) capacity: u64,
@@ -256,7 +256,7 @@ pub(super) fn check_slots(slots: &SlotNumbers) -> Result<(), PlanError> {
             return wrong("slot_stride", slots.slot_stride, "it has to be a multiple of slot_align");
         }
     }
-    // Mapped a second time right after the segment, which therefore ends with them.
+    // The slots are mapped a second time right after the segment, so they must be its last section.
     if slots.kind == Kind::Records && (slots.slots_len == 0 || !slots.slots_len.is_multiple_of(SLOTS_ALIGN)) {
         return wrong("slots_len", slots.slots_len, "of records, it has to be a multiple of 4096, and not 0");
     }

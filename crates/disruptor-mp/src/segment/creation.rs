@@ -35,9 +35,9 @@ use crate::step;
 use crate::sync::primitive::{AtomicU64, Ordering};
 
 impl Segment {
-    /// Creates a segment that does not exist and claims its producer's byte, before anybody can find it. `init` gets
-    /// the mapped segment, all zero behind the header and the schema, and writes what must be there when the first
-    /// reader comes; not the slots.
+    /// Creates a segment that does not exist and claims its producer's byte, before any other process can find it.
+    /// `init` gets the mapped segment, all zero after the header and the schema, and writes what the first reader
+    /// needs; not the slots.
     ///
     /// # Errors
     /// [`CreateError`]; nothing is left behind.
@@ -50,7 +50,7 @@ impl Segment {
         let construction = Construction::new(place, blueprint, options)?;
         let backend = place.backend()?;
         let fault = |fault| construction.error(fault);
-        // Giving the name is exclusive anyway; this look saves reserving megabytes in vain.
+        // Giving the name is exclusive anyway; this look avoids reserving megabytes for nothing.
         if backend.identity().map_err(fault)?.is_some() {
             return Err(CreateError::AlreadyExists { place: place.to_string() });
         }
@@ -61,17 +61,17 @@ impl Segment {
     }
 }
 
-/// Puts a new segment in the place of `old`. `claim` is the producer's claim of `old` and is held until the new one is
-/// there, so that no process takes `old` over meanwhile. `old` is marked, and `woken` gets it so marked, to wake all
-/// readers in it.
+/// Replaces `old` by a new segment. `claim` is the producer's claim of `old` and is held until the new one is there, so
+/// that no process takes `old` over meanwhile. `old` is marked as replaced and then handed to `woken`, which wakes all
+/// its readers.
 ///
-/// What can be refused comes first. In a directory the new segment is made complete, gets a hidden name beside that of
-/// `old`, and then takes that of `old` in one step: there is a segment under the name at any time. Only then is `old`
-/// marked. After a refusal `old` is as it was.
+/// Steps that can be refused come first. In a directory the new segment is completed, gets a hidden name, and then
+/// takes the name of `old` in one step: there is a segment under the name at any time. Only then is `old` marked. After
+/// a refusal `old` is as it was.
 ///
 /// # Errors
-/// [`CreateError`]; `AlreadyExists` if something else stands in the place of `old`, `NotOwner` if its name may not be
-/// taken away.
+/// [`CreateError`]; `AlreadyExists` if something else is in the place of `old`, `NotOwner` if this process may not
+/// remove its name.
 pub(crate) fn replace(
     old: &Segment,
     claim: Claim,
@@ -109,8 +109,8 @@ pub(crate) fn replace(
             let new = construction.build(&draft, init)?;
             draft.name().map_err(in_the_way)?;
             step!(ReplacementMade);
-            // As long as the name leads to `old`, whose producer's claim we hold, nobody who follows the protocol puts
-            // something in its place. A name that was removed meanwhile is free to all: the caller looks again.
+            // As long as the name leads to `old`, whose producer's claim we hold, no process that follows the protocol
+            // replaces it. If the name was removed meanwhile, any process may take it: the caller looks again.
             if !names_old()? {
                 return Err(CreateError::AlreadyExists { place: place.to_string() });
             }
@@ -137,9 +137,9 @@ pub(crate) fn replace(
     Ok(new)
 }
 
-/// Takes away what a killed replacer has left [aside](Backend::aside), unless a process lives in it. Whoever makes
-/// something there holds the producer's claim of the segment that it is to replace. An empty file is one, as far as it
-/// got: the name says so.
+/// Removes what a killed replacer has left [aside](Backend::aside), unless a process uses it. A process that makes an
+/// object there holds the producer's claim of the segment that it replaces. An empty file there is an unfinished
+/// replacement: its name says so.
 pub(super) fn remove_wreck(aside: &dyn Backend) -> Result<(), Fault> {
     let Some(wreck) = aside.lookup(Access::ReadWrite)? else { return Ok(()) };
     let start = wreck.read_start(HEADER_BYTES as usize).map_err(Fault::of("pread"))?;
@@ -154,7 +154,7 @@ pub(super) fn remove_wreck(aside: &dyn Backend) -> Result<(), Fault> {
     aside.unlink()
 }
 
-/// All that is decided before anything exists.
+/// Everything that is decided before an object exists.
 struct Construction<'a> {
     place: &'a Place,
     blueprint: &'a Blueprint,
@@ -198,7 +198,7 @@ impl<'a> Construction<'a> {
         }
     }
 
-    /// A new object: without a name, or where it cannot be without one, with that of `backend`.
+    /// A new object: without a name or, if the place cannot do that, with the name of `backend`.
     fn draft<'b>(&self, backend: &'b dyn Backend) -> Result<Draft<'b>, Fault> {
         Ok(match backend.draft_nameless(&self.request)? {
             Some(object) => Draft { backend, object, named: false },
@@ -236,9 +236,9 @@ impl<'a> Construction<'a> {
         Ok((segment, claim))
     }
 
-    /// What it means that the pages cannot be kept in memory.
+    /// The error if the pages cannot be locked in memory.
     fn lock_error(&self, source: io::Error) -> CreateError {
-        // What the system says of a limit of 0, and of one that would be passed.
+        // The system's answers for a limit of 0, and for one that would be exceeded.
         let is_limit = matches!(Errno::from_io_error(&source), Some(Errno::PERM | Errno::NOMEM | Errno::AGAIN));
         match rustix::process::getrlimit(rustix::process::Resource::Memlock).current.filter(|_| is_limit) {
             Some(limit_bytes) => CreateError::LockLimit {
@@ -251,7 +251,7 @@ impl<'a> Construction<'a> {
         }
     }
 
-    /// What it means that the name of what is replaced may not be taken away.
+    /// The error if the name of the replaced segment may not be removed.
     fn unlink_error(&self, backend: &dyn Backend, fault: Fault) -> CreateError {
         match backend.refusing_owner(&fault.source) {
             Some(owner_uid) => CreateError::NotOwner { place: self.place.to_string(), owner_uid, source: fault.source },
@@ -259,7 +259,7 @@ impl<'a> Construction<'a> {
         }
     }
 
-    /// What a failure to get the space means to the user.
+    /// The error if the space cannot be reserved.
     fn fill_error(&self, object: &Object, fault: Fault) -> CreateError {
         let (place, wanted_bytes) = (self.place.to_string(), self.plan.total_len);
         match Errno::from_io_error(&fault.source) {
@@ -276,8 +276,7 @@ impl<'a> Construction<'a> {
         }
     }
 
-    /// What any other failure means. A file system without room can refuse the very first call, and the last, for want
-    /// of an inode.
+    /// The error for any other failure. A file system without free inodes can refuse the first call, and also the last.
     fn error(&self, fault: Fault) -> CreateError {
         let Fault { call, source } = fault;
         let place = self.place.to_string();
@@ -303,23 +302,23 @@ impl<'a> Construction<'a> {
     }
 }
 
-/// What is asked of a backend.
+/// The request to a backend.
 fn request_of(options: &CreateOptions, kind: Kind, plan: &SegmentPlan) -> Request {
     let mode = if options.group.is_some() { 0o660 } else { 0o600 };
     Request { total_len: plan.total_len, again: twice(kind, plan), mode, group: options.group }
 }
 
-/// An object that is not finished. Dropped before that, it leaves nothing: without a name it vanishes, and a name is
-/// taken away.
+/// An object that is not finished. Dropped before it is finished, it leaves nothing: without a name it vanishes, and a
+/// name is removed.
 struct Draft<'a> {
     backend: &'a dyn Backend,
     object: Object,
-    /// Whether it has its name already and would have to lose it.
+    /// Whether it has its name already, which must be removed if it is not finished.
     named: bool,
 }
 
 impl Draft<'_> {
-    /// Makes sure that the object has its name, which it loses if it is not finished.
+    /// Makes sure that the object has its name. The name is removed if the object is not finished.
     fn name(&mut self) -> Result<(), Fault> {
         if !self.named {
             self.backend.give_name(&self.object)?;
@@ -340,15 +339,15 @@ impl Draft<'_> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if self.named && matches!((self.backend.identity(), self.object.identity()), (Ok(Some(a)), Ok(b)) if a == b) {
-            // If it fails, an unready object without a lock stays, which `gc` removes; the error on its way out matters
-            // more.
+            // If it fails, an unready object without a lock remains, which `gc` removes; the error that the caller gets
+            // matters more.
             let _ = self.backend.unlink();
         }
     }
 }
 
-/// A number that no other segment has. From the randomness that seeds the hash tables of this process;
-/// who we are, when and how often goes in as well, because a child of a fork inherits the seed.
+/// A number that no other segment has. It comes from the random seed of this process's hash tables, and from the
+/// process's identity, the time and a count of calls, because a child of a fork inherits the seed.
 fn new_generation() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     static MADE: AtomicU64 = AtomicU64::new(0);

@@ -12,7 +12,7 @@ use super::name::InvalidName;
 use super::permissions::{Permissions, Refusing};
 use super::place::Place;
 
-/// Why a segment could not be created. Nothing is left behind, whichever it is.
+/// Why a segment could not be created. Nothing is left of the attempt.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -22,8 +22,8 @@ pub enum CreateError {
         /// Where it should have been created.
         place: String,
     },
-    /// A counters file without a process stands there: its numbers are all that is left of the process, and only a
-    /// table of counters may take its place. Remove it with [`gc`](super::gc()), or choose another name.
+    /// There is a counters file whose process is gone: its numbers are all that is left of the process, and only a
+    /// table of counters may replace it. Remove it with [`gc`](super::gc()), or choose another name.
     #[error(
         "{place} is a counters file that its process has left; remove it (gc) if its numbers are not wanted, or choose another name"
     )]
@@ -41,13 +41,13 @@ pub enum CreateError {
         place: String,
         /// The length of the whole segment.
         wanted_bytes: u64,
-        /// What was free; 0 if the system did not say. Can be more than was wanted if a quota is in the way.
+        /// What was free; 0 if the system did not say. Can be more than was wanted if a quota is the reason.
         available_bytes: u64,
         /// What the system said.
         source: io::Error,
     },
-    /// A control group that this process belongs to may not use that much memory: going on would end in SIGKILL. Raise
-    /// its limit, or make the segment smaller.
+    /// A cgroup of this process may not use that much memory: continuing would end in SIGKILL. Raise its limit, or make
+    /// the segment smaller.
     #[error(
         "no memory for {place}: {wanted_bytes} bytes wanted, and the memory limit of this process's control group ({limit_bytes} bytes) \
          leaves {available_bytes}; raise the limit (Docker: --memory, Kubernetes: resources.limits.memory, systemd: MemoryMax), or make \
@@ -58,13 +58,13 @@ pub enum CreateError {
         place: String,
         /// The length of the whole segment.
         wanted_bytes: u64,
-        /// What the limit leaves, with what the kernel can take back.
+        /// What the limit leaves, including memory that the kernel can reclaim.
         available_bytes: u64,
         /// The limit itself.
         limit_bytes: u64,
     },
-    /// This process may not make files that long: going on would end in SIGXFSZ. Raise the limit, or make the segment
-    /// smaller.
+    /// This process may not make files of that length: continuing would end in SIGXFSZ. Raise the limit, or make the
+    /// segment smaller.
     #[error(
         "{place} needs {wanted_bytes} bytes, and this process may make files of at most {limit_bytes} bytes (RLIMIT_FSIZE); raise the \
          limit (shell: ulimit -f, systemd: LimitFSIZE, Docker: --ulimit fsize), or make the ring smaller"
@@ -88,12 +88,12 @@ pub enum CreateError {
         place: String,
         /// The length of the whole segment.
         wanted_bytes: u64,
-        /// The limit, of all memory that this process locks.
+        /// The limit for all memory that this process locks.
         limit_bytes: u64,
         /// What the system said.
         source: io::Error,
     },
-    /// The file system may not have any more files, however short. Remove some, or mount it with more inodes.
+    /// The file system has no inodes left for another file, however short. Remove some, or mount it with more inodes.
     #[error(
         "no inode for {place}: its file system has {free_bytes} bytes free and room for no more files; remove files there, mount it \
          with more inodes (tmpfs: nr_inodes), or choose another place"
@@ -101,7 +101,7 @@ pub enum CreateError {
     NoInodes {
         /// Where it should have been created.
         place: String,
-        /// What is free beside.
+        /// The bytes that are free all the same.
         free_bytes: u64,
         /// What the system said.
         source: io::Error,
@@ -116,13 +116,13 @@ pub enum CreateError {
         place: String,
         /// The call that was refused.
         call: &'static str,
-        /// Who may use the directory, if the system has said so.
+        /// The permissions of the directory, if the system told them.
         directory: Option<Permissions>,
         /// What the system said.
         r#source: io::Error,
     },
     /// The segment was to be shared with a group ([`CreateOptions::group`](super::CreateOptions::group)), and this
-    /// process may not give it to that group: it has to be one of its own.
+    /// process may not give it to that group: it must be one of the process's own groups.
     #[error("not allowed to give {place} to group {group_gid}: {source}; name a group that this process is in")]
     Group {
         /// Where it should have been created.
@@ -147,9 +147,9 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is to be replaced has messages that consumers with ids of their own have not read. They could read them
-    /// under a second name. But a memory file, or a ring on the heap, has none. Let them read, or say
-    /// [`replace`](crate::SharedDisruptorBuilder::replace) to give up what they have not read.
+    /// The ring to be replaced has messages that consumers with ids of their own have not read. A ring with a name
+    /// would stay readable under a second name, but a memory file or a ring on the heap has none. Let the consumers
+    /// read, or call [`replace`](crate::SharedDisruptorBuilder::replace) to give up the unread messages.
     #[error(
         "{place} holds messages for consumers that will come back ({}), and has no name under which it could be kept for \
          them: let them read and leave, or ask for `replace()` to give up what they have not read",
@@ -176,7 +176,7 @@ pub enum CreateError {
     UnsupportedSpace {
         /// Where it should have been created.
         place: String,
-        /// The name of the file system, as far as we know it.
+        /// The name of the file system, if we know it.
         file_system: String,
         /// What the system said.
         source: io::Error,

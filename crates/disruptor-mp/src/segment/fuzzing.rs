@@ -12,13 +12,13 @@ pub fn parse_header(bytes: &[u8], object_len: u64) -> bool {
     header::parse_header(bytes, object_len).is_ok()
 }
 
-/// Makes the checksum of a header page right again, so that a mutated number is looked at for itself. Too short a page
-/// stays as it is.
+/// Makes the checksum of a header page right again, so that a mutated number itself is checked. A page that is too
+/// short stays as it is.
 pub fn restamp_header(page: &mut [u8]) {
     header::restamp(page);
 }
 
-/// The words of a ring's segment, to be overwritten beside its handles.
+/// The words of a ring's segment, to be overwritten while its handles are in use.
 #[derive(Debug)]
 pub struct Words {
     segment: Segment,

@@ -17,32 +17,32 @@ use crate::sync::primitive::Ordering;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GcOutcome {
-    /// Nobody lived in it; it is gone.
+    /// No process used it; it is gone.
     Removed,
-    /// Somebody lives in it; it was not touched.
+    /// A process uses it; it was not touched.
     InUse {
         /// A lock byte that is held: 0 is the producer's, `1 + i` that of entry `i` of the consumer table.
         byte: u32,
     },
     /// There is nothing at that place.
     NotFound,
-    /// What is there is not a segment of ours, whatever its state; it was not touched. An empty file is nobody's, so it
-    /// is not ours.
+    /// What is there is not a segment of ours, in any state; it was not touched. An empty file is not recognisable as
+    /// ours.
     NotOurs,
 }
 
-/// What stands at a place.
+/// What is at a place.
 #[derive(Clone, Debug)]
 pub(crate) struct Occupant {
     /// What people call it.
     pub(crate) called: String,
     pub(crate) make: SegmentMake,
-    /// Whether a process lives in it: it holds one of the lock bytes.
+    /// Whether a process uses it: one that holds a lock byte.
     pub(crate) is_in_use: bool,
 }
 
-/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. Stale
-/// at once.
+/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. The
+/// answer can be stale at once.
 ///
 /// # Errors
 /// It may not be opened by this process, or the system fails.
@@ -55,8 +55,8 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     Ok(header::make_of(&start).map(occupant))
 }
 
-/// What people call what stands at `place`, as far as this process can read it: for errors about a segment that it has
-/// not opened.
+/// What people call the object at `place`, if this process can read it: for errors about a segment that it has not
+/// opened.
 pub(crate) fn called_at(place: &Place) -> String {
     occupant(place).ok().flatten().map_or_else(|| place.to_string(), |occupant| occupant.called)
 }
@@ -69,16 +69,15 @@ fn called(place: &Place, start: &[u8]) -> String {
     }
 }
 
-/// Removes the segment at `place` if no process lives in it: neither a producer, nor any registered consumer, nor a
-/// process that counts in it, in whichever container. Damaged and unfinished segments are removed as well, and those of
-/// other versions.
+/// Removes the segment at `place` if no process uses it: neither a producer, nor a registered consumer, nor a process
+/// that counts in it, in any container. Damaged and unfinished segments are removed as well, and those of other
+/// versions.
 ///
-/// A ring that took the place of one with messages of another type is one with it: in use as long as a consumer reads
-/// the older one, and removed together with it.
+/// A ring that replaced one with messages of another type counts together with it: it is in use as long as a consumer
+/// reads the older one, and both are removed together.
 ///
-/// All lock bytes are held at once while that is decided and done, so nobody can move in meanwhile; who opened the
-/// segment just before finds it marked as removed. Taps are not seen: they keep their mapping and read in it that it is
-/// over.
+/// All lock bytes are held at once meanwhile, so no process can join; a process that opened the segment just before
+/// finds it marked as removed. Taps are not seen: they keep their mapping and read in it that the segment was removed.
 ///
 /// # Errors
 /// [`GcError`]: it may not be opened or removed by this process, or the system fails. It is still there then.
@@ -86,8 +85,8 @@ pub fn gc(place: impl Into<Place>) -> Result<GcOutcome, GcError> {
     collect(&place.into(), |_| true).map(|outcome| outcome.expect("everything may go"))
 }
 
-/// [`gc`] of the segment at `place` if `may_go` says so of its generation (0: its header is damaged), which is asked
-/// while all lock bytes are held: no process lives in it, and none can move in. `None`: it says no.
+/// [`gc`] of the segment at `place` if `may_go` allows it for its generation (0: its header is damaged). It is asked
+/// while all lock bytes are held: no process uses the segment, and none can join. `None`: it does not allow it.
 ///
 /// # Errors
 /// As [`gc`].
@@ -97,7 +96,7 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     let backend = place.backend()?;
     let fault = |fault| GcError::from_fault(place, place, fault);
     if let Some(aside) = backend.aside() {
-        // If it cannot be removed, it keeps nobody from collecting the segment itself.
+        // If it cannot be removed, the segment itself can still be collected.
         let _ = remove_wreck(&*aside);
     }
     let object = match backend.lookup(Access::ReadWrite) {
@@ -110,7 +109,7 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     if !header::is_ours(&start) {
         return not_ours;
     }
-    // What cannot be removed is told by the name that people know.
+    // Errors name the segment as people call it.
     let called = called(place, &start);
     let fault = |fault| GcError::from_fault(place, &called, fault);
     let (generation, predecessor) = descent_of(&object, &start);
@@ -120,7 +119,7 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     let _everybody = loop {
         match object.try_lock(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_SETLK)", e)))? {
             Some(claim) => break claim,
-            // Whoever was in the way may have gone between the two calls; then there is one reason less not to lock.
+            // The process that held a byte may have gone between the two calls; then we try to lock again.
             None => {
                 match object.first_held(LockRange::Whole).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))? {
                     Some(byte) => return in_use(byte),
@@ -132,8 +131,7 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     let identity = object.identity().map_err(|e| fault(Fault::new("fstat", e)))?;
     match backend.identity().map_err(fault)? {
         None => return not_found,
-        // Somebody has put a new one in its place between our opening and our locking, and a new one has a living
-        // producer.
+        // Another process has replaced it between our opening and our locking, and a new segment has a live producer.
         Some(named) if named != identity => return in_use(super::owner::PRODUCER),
         Some(_) => {}
     }
@@ -145,18 +143,18 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
         .then(|| object.map(HEADER_BYTES as usize, None, Access::ReadWrite, false))
         .transpose()
         .map_err(fault)?;
-    // Those before it first: they are found by this one alone, so a collector that is killed in between leaves nothing
-    // that is not found.
+    // Its predecessors first: they can be found only through this one, so a collector that is killed in between leaves
+    // nothing that cannot be found.
     if predecessor != 0
         && backend.protecting_owner().is_none()
         && let Some(older) = place.second_name(predecessor)
         && let Ok(GcOutcome::InUse { byte }) = gc(older)
     {
-        // A consumer that had the name of this one has come back to it. One that stays for another reason holds back no
-        // process.
+        // A consumer has come back to the older segment in between. Any other outcome does not prevent the removal of
+        // this one.
         return in_use(byte);
     }
-    // What can be refused comes first: then the segment is as it was.
+    // The step that can be refused comes first: then the segment is as it was.
     if let Err(error) = backend.unlink() {
         return match (error.source.kind(), backend.refusing_owner(&error.source)) {
             (std::io::ErrorKind::NotFound, _) => not_found,
@@ -173,17 +171,17 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     Ok(Some(GcOutcome::Removed))
 }
 
-/// How many segments before one are looked through. More are no work of ours.
+/// How many predecessors of a segment are checked. A longer chain was not made by this library.
 const PREDECESSORS_MAX: usize = 64;
 
-/// The generation of the segment that begins with `start`, and that of the one which it has replaced, if that is kept;
-/// 0 if there is none.
+/// The generation of the segment that begins with `start`, and that of the segment that it replaced, if that is kept; 0
+/// if there is none.
 fn descent_of(object: &Object, start: &[u8]) -> (u64, u64) {
     let header = object.len().ok().and_then(|len| header::parse_header(start, len).ok());
     header.map_or((0, 0), |header| (header.generation, header.predecessor))
 }
 
-/// A lock byte that is held in one of the segments before the one at `place`, whose content is still to be read.
+/// A lock byte that is held in a predecessor of the segment at `place` with content that is still to be read.
 fn first_held_before(place: &Place, mut predecessor: u64) -> Result<Option<u32>, Fault> {
     for _ in 0..PREDECESSORS_MAX {
         let Some(second) = place.second_name(predecessor).filter(|_| predecessor != 0) else { break };

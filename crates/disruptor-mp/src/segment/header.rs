@@ -64,12 +64,11 @@ impl std::fmt::Display for AbiVersion {
     }
 }
 
-/// What a segment is, as far as every build can tell: its kind, the version of its layout, and its byte order.
+/// What every build can tell of a segment: its kind, the version of its layout, and its byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentMake {
-    /// Its kind; `None` if it is of another version, whose kinds are not ours, or of a kind that this build does not
-    /// know.
+    /// Its kind; `None` if it has another version, whose kinds may differ, or a kind that this build does not know.
     pub kind: Option<Kind>,
     /// The version of its layout.
     pub abi: AbiVersion,
@@ -83,7 +82,7 @@ impl SegmentMake {
         Self { kind: Some(kind), abi: ABI, is_native: true }
     }
 
-    /// Whether both have the same kind, and builds of the same versions and machines understand both.
+    /// Whether both have the same kind, and the same builds can use both.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         (self.kind, self.abi.major, self.is_native) == (other.kind, other.abi.major, other.is_native)
     }
@@ -161,13 +160,12 @@ const _: () = {
     assert!(size_of::<WireHeader>() == 448 && size_of::<WireHeader>() <= HEADER_PAGE);
 };
 
-/// Everything a segment says about itself: copied once, checked, and from then on independent of what happens to the
-/// original.
+/// Everything a segment says about itself. Copied once and checked; later changes of the original do not affect it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) abi: AbiVersion,
     pub(crate) kind: Kind,
-    /// Random; differs between any two segments, also of one name.
+    /// Random; differs between any two segments, also of the same name.
     pub(crate) generation: u64,
     pub(crate) capacity: u64,
     pub(crate) slot_stride: u64,
@@ -175,21 +173,21 @@ pub(crate) struct Header {
     pub(crate) payload_offset: u64,
     pub(crate) payload_len: u64,
     pub(crate) table_len: u32,
-    /// How many entries are for the consumers that were asked for.
+    /// How many entries are for the expected consumers.
     pub(crate) places: u32,
-    /// What the ids of those begin with; empty if any id will do.
+    /// The prefix of their ids; empty if any id will do.
     pub(crate) prefix: String,
     /// What people call it.
     pub(crate) title: Title,
-    /// Tells what the segment carries from anything else, at a glance; 0 if it does not say.
+    /// Distinguishes the content of the segment from any other content; 0 if it does not say.
     pub(crate) fingerprint: u64,
-    /// The generation of the segment that this one replaced, and whose content is still to be read; 0 if there is none.
+    /// The generation of the segment that this one replaced, if that still has unread content; 0 if there is none.
     pub(crate) predecessor: u64,
     /// The creator's page size in bytes; only for the reader of a report.
     pub(crate) page_bytes: u32,
-    /// Who created it; not necessarily who produces now.
+    /// The process that created it; not necessarily the producer of now.
     pub(crate) creator: ProcessIdentity,
-    /// Where the sections lie. They are within `total_len`, aligned, and do not overlap.
+    /// Where the sections are. They are within `total_len`, aligned, and do not overlap.
     pub(crate) plan: SegmentPlan,
 }
 
@@ -198,7 +196,8 @@ pub(crate) struct Header {
 pub(crate) enum HeaderError {
     /// The object ends within the header page.
     TooShort { len_bytes: u64 },
-    /// It does not start with the magic. `blank` if it starts with zeros instead: perhaps its creator has just begun.
+    /// It does not start with the magic. `blank`: it starts with zeros instead, perhaps because its creator has just
+    /// begun.
     WrongMagic { blank: bool },
     /// Its creator has not finished; the pid is 0 if it has not been written yet.
     NotReady { pid: u32 },
@@ -242,7 +241,7 @@ impl Header {
         }
     }
 
-    /// The header page as it is written: not ready, and live.
+    /// The header page as it is first written: not ready, and live.
     pub(super) fn to_page(&self) -> Vec<u8> {
         let section = |section: Section| WireSection { offset: section.offset, len: section.len };
         let mut wire = WireHeader {
@@ -295,8 +294,7 @@ impl Header {
 /// Reads and checks a header. `bytes` is the beginning of an object of `object_len` bytes, at most a page of it is
 /// looked at.
 ///
-/// Everything that an `Ok` holds is consistent in itself and lies within the object. The answer says nothing about the
-/// schema's content.
+/// Everything in an `Ok` is consistent and within the object. The content of the schema is not checked.
 pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, HeaderError> {
     let wire = match WireHeader::read_from_prefix(bytes) {
         Ok((wire, _)) if object_len >= HEADER_BYTES && bytes.len() >= HEADER_PAGE => wire,
@@ -330,7 +328,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
         return Err(corrupt("places", wire.places));
     }
     let prefix = wire.prefix.get(..wire.prefix_len as usize).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    // It is printed, and no id can begin so.
+    // The prefix is printed, and no id can begin with such a character.
     let prefix = prefix.filter(|prefix| !prefix.chars().any(disguises));
     let prefix = prefix.ok_or(corrupt("prefix", wire.prefix_len))?.to_owned();
     let label = wire.label.get(..wire.label_len as usize);
@@ -369,8 +367,8 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// What the object is that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version, and
-/// at the kind only where the version is ours.
+/// The make of the object that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version,
+/// and at the kind only if the version is ours.
 pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
     let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
@@ -387,8 +385,8 @@ pub(super) fn make_of(bytes: &[u8]) -> Option<SegmentMake> {
     is_ours(bytes).then_some(SegmentMake { kind, abi, is_native })
 }
 
-/// The section table is right if the layout rule, given the lengths that it states, arrives at the very same table.
-/// This rejects sections that overlap, lie outside, are misaligned or overflow, without a rule of its own for each.
+/// The section table is right if the layout rule gives the same table for the same lengths. This rejects sections that
+/// overlap, are outside, are misaligned or overflow, without a separate rule for each.
 fn check_sections(wire: &WireHeader, kind: Kind) -> Result<SegmentPlan, HeaderError> {
     let lens = [wire.schema.len, wire.control.len, wire.table.len, wire.counters.len, wire.errors.len];
     let plan = blueprint::layout(lens, wire.slots.len).map_err(|_| corrupt("section lengths", wire.total_len))?;
@@ -428,7 +426,7 @@ fn corrupt(field: &'static str, found: impl Into<u64>) -> HeaderError {
     HeaderError::Corrupt { field, found: found.into() }
 }
 
-/// FNV-1a, 64 bit, over all that never changes. It finds damage and stray writes; it is no defence against intent.
+/// FNV-1a, 64 bit, over all that never changes. It detects damage and stray writes, not intentional changes.
 fn checksum(wire: &WireHeader) -> u64 {
     let immutable = WireHeader { ready: 0, fate: 0, checksum: 0, ..*wire };
     immutable
@@ -437,7 +435,7 @@ fn checksum(wire: &WireHeader) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Writes the checksum that fits the rest of a header page, which a mutation has changed.
+/// Writes the checksum that fits a header page that a mutation has changed.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn restamp(page: &mut [u8]) {
     if let Ok((mut wire, _)) = WireHeader::read_from_prefix(page) {

@@ -30,8 +30,8 @@ pub enum NameProblem {
     /// The name starts with a dot, as `.`, `..` and hidden files do.
     #[error("it starts with a dot")]
     LeadingDot,
-    /// The name contains a character that cannot be seen, or that changes how what is beside it looks: NUL, a line
-    /// break, a mark of direction, a space of no width.
+    /// The name contains a character that cannot be seen, or that changes how its neighbours look: NUL, a line break, a
+    /// direction mark, a zero-width space.
     #[error("it contains {found:?}, which cannot be seen")]
     Unprintable {
         /// The first such character.
@@ -61,7 +61,7 @@ pub struct InvalidName {
 pub struct SegmentName(String);
 
 impl SegmentName {
-    /// The longest name in bytes. File systems stop at 255; the rest is left for what tools put around a name.
+    /// The longest name in bytes. File systems limit names to 255 bytes; the rest is left for what tools add to a name.
     pub const MAX_LEN_BYTES: usize = 200;
 
     /// Checks `name`.
@@ -129,9 +129,9 @@ impl TryFrom<String> for SegmentName {
 /// The longest name that every operating system accepts for shared memory.
 pub const PORTABLE_SHM_SEGMENT_NAME_MAX_LEN: usize = 14;
 
-/// A name for a segment that nobody else has: the letters and digits at the beginning of `prefix`, and ten characters
-/// that differ from process to process and from call to call. At most [`PORTABLE_SHM_SEGMENT_NAME_MAX_LEN`] bytes; of
-/// the prefix, four remain.
+/// A unique name for a segment: the letters and digits at the beginning of `prefix`, and ten characters that differ
+/// from process to process and from call to call. At most [`PORTABLE_SHM_SEGMENT_NAME_MAX_LEN`] bytes; of the prefix,
+/// four remain.
 ///
 /// ```
 /// let name = disruptor_mp::portable_shm_segment_name("rpc-ring");
@@ -141,8 +141,8 @@ pub fn portable_shm_segment_name(prefix: &str) -> String {
     const UNIQUE_LEN: usize = 10;
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let kept = prefix.chars().filter(char::is_ascii_alphanumeric).take(PORTABLE_SHM_SEGMENT_NAME_MAX_LEN - UNIQUE_LEN);
-    // Ten digits to base 36 are 51 bits: who we are, when and how often go in whole and come out mixed; as digits they
-    // would be too long.
+    // Ten digits to base 36 are 51 bits. The process's identity, the time and the count of calls are hashed into them:
+    // as digits they would be too long.
     let who_and_when = (ProcessIdentity::current(), Instant::now(), CALLS.fetch_add(1, Ordering::Relaxed));
     let mut rest = RandomState::new().hash_one(who_and_when);
     let unique = std::iter::repeat_with(|| {
@@ -161,7 +161,7 @@ pub struct MmapTransportLayout {
     segment_name: String,
 }
 
-/// The same fields before the name was checked, so that a configuration file cannot bring in what
+/// The same fields before the name was checked, so that a configuration file cannot contain what
 /// [`MmapTransportLayout::new`] refuses.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
@@ -181,8 +181,8 @@ impl TryFrom<UncheckedLayout> for MmapTransportLayout {
 
 impl MmapTransportLayout {
     /// A ring called `segment_name` in `root_dir`. Nothing is created; see
-    /// [`ensure_directories`](Self::ensure_directories). A relative directory is one below the working directory of
-    /// now.
+    /// [`ensure_directories`](Self::ensure_directories). A relative directory is resolved against the current working
+    /// directory now.
     ///
     /// # Errors
     /// [`InvalidName`] if the name has other characters than ASCII letters, digits, `_` and `-`, or is empty or too
@@ -229,13 +229,13 @@ pub(super) fn file_name(path: &Path) -> Result<&std::ffi::OsStr, InvalidName> {
     }
 }
 
-/// `path` as one that means the same after the process has changed its working directory. A path that cannot become
-/// one is left for its user to refuse.
+/// `path` in a form that means the same after the process has changed its working directory. A path that has no such
+/// form stays as it is, and is refused when it is used.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The text of `name` for messages, whatever it contains.
+/// The text of `name` for messages, with any content made printable.
 pub(super) fn printable(name: &str) -> Cow<'_, str> {
     match name.chars().any(disguises) {
         true => Cow::Owned(name.escape_debug().to_string()),

@@ -22,7 +22,7 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// Readable and writable by the group `gid` as well (0660). A user who may write is trusted: see the module's
+    /// Readable and writable by the group `gid` as well (0660). A user that may write is trusted: see the module's
     /// documentation.
     pub fn group(mut self, gid: u32) -> Self {
         self.group = Some(gid);
@@ -49,21 +49,21 @@ impl CreateOptions {
         self
     }
 
-    /// Makes the directory of a file, and those above it, where they are missing, as the umask has it.
-    /// `SharedProducer::create` and the other `create` functions do.
+    /// Makes the directory of a file and its parents if they are missing, with the permissions of the umask.
+    /// `SharedProducer::create` and the other `create` functions set this.
     pub fn make_directories(mut self, make_directories: bool) -> Self {
         self.make_directories = make_directories;
         self
     }
 
     /// The group that was given, and whether it is sparse, prefaulted, locked in memory, and makes directories: for
-    /// layers that hand the options on to another process.
+    /// layers that pass the options on to another process.
     #[doc(hidden)]
     pub fn to_parts(self) -> (Option<u32>, [bool; 4]) {
         (self.group, [self.sparse, self.prefault, self.mlock, self.make_directories])
     }
 
-    /// The same, back.
+    /// The reverse of it.
     #[doc(hidden)]
     pub fn from_parts((group, [sparse, prefault, mlock, make_directories]): (Option<u32>, [bool; 4])) -> Self {
         Self { group, sparse, prefault, mlock, make_directories }

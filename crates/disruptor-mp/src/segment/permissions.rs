@@ -13,19 +13,19 @@ use std::path::Path;
 pub struct Permissions {
     /// Its permissions, such as `0o600`.
     pub mode: u32,
-    /// The user to whom it belongs.
+    /// The user that owns it.
     pub owner_uid: u32,
     /// Its group.
     pub group_gid: u32,
 }
 
 impl Permissions {
-    /// Those of what stands under the name; a symlink's are its own. `None` if the system does not say.
+    /// The permissions of what has this name; of a symlink, its own. `None` if the system does not say.
     pub(super) fn of_path(path: &Path) -> Option<Self> {
         fs::lstat(path).ok().map(|stat| Self::of(&stat))
     }
 
-    /// Those of an open file. `None` if the system does not say.
+    /// The permissions of an open file. `None` if the system does not say.
     pub fn of_file(file: impl AsFd) -> Option<Self> {
         fs::fstat(file).ok().map(|stat| Self::of(&stat))
     }
@@ -43,8 +43,8 @@ impl fmt::Display for Permissions {
     }
 }
 
-/// What to say of a file that this process may not use: `; it has mode 0600, user 0, group 0, and this process is user
-/// 65534, group 65534`.
+/// The text for a file that this process may not use:
+/// `; it has mode 0600, user 0, group 0, and this process is user 65534, group 65534`.
 pub(super) struct Refusing<'a>(pub(super) &'static str, pub(super) &'a Option<Permissions>);
 
 impl fmt::Display for Refusing<'_> {

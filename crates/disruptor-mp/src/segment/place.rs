@@ -38,30 +38,30 @@ use super::title::Title;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Place {
-    /// Shared memory under a name: the file of that name in `/dev/shm`. macOS's own shared-memory objects know neither
-    /// record locks nor identity, without which nobody's death would be noticed; there it is a file in `/private/tmp`
-    /// with a prefix of ours.
+    /// Shared memory under a name: the file of that name in `/dev/shm`. The shared-memory objects of macOS have neither
+    /// record locks nor identity, which are needed to notice a death; there it is a file in `/private/tmp` with a
+    /// prefix of ours.
     Shm(String),
-    /// A file that every participant maps. Where durability is not wanted, choose a directory on a memory file system.
+    /// A file that every participant maps. If you do not need durability, choose a directory on a memory file system.
     File(PathBuf),
-    /// Shared memory without a name, handed on as a descriptor.
+    /// Shared memory without a name, passed on as a descriptor.
     #[cfg(target_os = "linux")]
     Memfd(MemfdObject),
     /// Memory of this process alone, shared by the clones of the place: for threads, tests and models.
     Heap(HeapObject),
-    /// Any of those with what people call it: see [`titled`](Place::titled).
+    /// Any of those with a title: see [`titled`](Place::titled).
     Titled(Box<Place>, Title),
 }
 
 impl Place {
-    /// A place for a new anonymous memory file. `label` shows up in `/proc/<pid>/maps` and in messages; it need not be
+    /// A place for a new anonymous memory file. `label` appears in `/proc/<pid>/maps` and in messages; it need not be
     /// unique.
     #[cfg(target_os = "linux")]
     pub fn memfd(label: impl Into<String>) -> Self {
         Self::Memfd(MemfdObject::new(label))
     }
 
-    /// This place, whose path means the same after the process has changed its working directory.
+    /// This place with a path that means the same after the process has changed its working directory.
     pub(super) fn fixed(&self) -> Self {
         match self {
             Self::File(path) => Self::File(absolute(path)),
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// What finds, names and removes the object here.
+    /// The backend that finds, names and removes the object here.
     pub(super) fn backend(&self) -> Result<Box<dyn Backend + '_>, InvalidName> {
         Ok(match self {
             Self::Shm(name) => Box::new(shm_entry(name)?),
@@ -82,8 +82,7 @@ impl Place {
         })
     }
 
-    /// The file under which other processes find the segment; `None` where it has no name, or what should be one cannot
-    /// be.
+    /// The file under which other processes find the segment; `None` if it has no name, or the name is not valid.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Shm(name) => shm_path(name).ok(),
@@ -95,8 +94,8 @@ impl Place {
         }
     }
 
-    /// This place with what people call what is there: errors and reports about it begin with the title, and a segment
-    /// that is created there keeps it, for every process that opens it. An empty title changes nothing.
+    /// This place with a title. Errors and reports about it begin with the title. A segment that is created there keeps
+    /// the title for every process that opens it. An empty title changes nothing.
     ///
     /// ```
     /// use disruptor_mp::segment::{Place, Title};
@@ -129,9 +128,9 @@ impl Place {
         }
     }
 
-    /// The second name of the segment of that generation which stands, or stood, here: under it the segment is found
-    /// once another has taken its place. The same from here and from any other second name. `None` where a segment has
-    /// no name.
+    /// The second name of the segment with that generation that is, or was, here. Under it the segment can be found
+    /// after another one has replaced it. It is the same from here and from any other second name. `None` if a segment
+    /// has no name.
     pub(crate) fn second_name(&self, generation: u64) -> Option<Self> {
         let path = self.path()?;
         let name = first_name(path.file_name()?.as_bytes());
@@ -139,8 +138,8 @@ impl Place {
         Some(Self::File(path.with_file_name(OsStr::from_bytes(&second))))
     }
 
-    /// The place under whose name this one's [second name](Self::second_name) was made, or this one itself; `None`
-    /// where there are no names.
+    /// The place that this [second name](Self::second_name) was made from, or this place itself; `None` if it has no
+    /// name.
     pub(crate) fn first_name(&self) -> Option<Self> {
         let path = self.path()?;
         Some(Self::File(path.with_file_name(OsStr::from_bytes(first_name(path.file_name()?.as_bytes())))))
@@ -152,10 +151,10 @@ impl Place {
     }
 }
 
-/// What stands between a name and the generation in a second name.
+/// The separator between a name and the generation in a second name.
 const MARK: char = '~';
 
-/// How long the digits of a generation are.
+/// The number of digits of a generation.
 const DIGITS: usize = 16;
 
 /// The name that a second name was made from, or the name itself.
@@ -216,7 +215,7 @@ impl From<SegmentName> for Place {
     }
 }
 
-/// A relative path is one below the working directory of now, whatever the process changes it to later.
+/// A relative path is resolved against the current working directory now, also if the process changes it later.
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
         Self::File(absolute(path))
@@ -247,7 +246,7 @@ impl From<&MmapTransportLayout> for Place {
     }
 }
 
-/// An existing memory file that another process handed over. It can be opened; creating there finds the place taken.
+/// An existing memory file from another process. It can be opened; creating there fails because the place is taken.
 #[cfg(target_os = "linux")]
 impl From<OwnedFd> for Place {
     fn from(descriptor: OwnedFd) -> Self {

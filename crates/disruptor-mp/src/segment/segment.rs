@@ -27,19 +27,19 @@ const READY_WAIT: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration
 /// exists for an instant before its creator has locked it.
 const SECOND_LOOK: Duration = if cfg!(fuzzing) { Duration::ZERO } else { Duration::from_secs(1) };
 
-/// How many processes may write into one segment beside its participants. Each of them looks for a free byte, one
-/// after the other.
+/// How many processes may write into one segment besides its participants. Each looks for a free byte, one byte after
+/// the other.
 const WRITERS_MAX: u32 = 4096;
 
 /// How often an opener looks whether a segment has become ready.
 const READY_POLL: Duration = Duration::from_millis(1);
 
-/// What became of a segment, as those who still have it mapped read it. It only ever leaves `Live`.
+/// What happened to a segment, for processes that still have it mapped. It only changes from `Live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Nothing; it is in use, or its participants died.
+    /// It was neither replaced nor removed: it is in use, or its participants died.
     Live,
-    /// Another segment has taken its place.
+    /// Another segment has replaced it.
     Replaced,
     /// It was removed by `gc`.
     Removed,
@@ -54,7 +54,7 @@ impl Fate {
         }
     }
 
-    /// A word that nobody of ours writes says at least that one should not go on with this segment.
+    /// A word that none of our builds writes means that this segment should not be used any more.
     const fn from_wire(word: u32) -> Self {
         match word {
             0 => Self::Live,
@@ -66,8 +66,7 @@ impl Fate {
 
 /// A mapped segment, its checked header, and the object itself for questions about it. Unmapped on drop.
 ///
-/// A child of a fork has private memory in the place of the mapping, and can lock, rename and remove nothing through
-/// this.
+/// A child of a fork has private memory instead of the mapping, and can lock, rename and remove nothing through this.
 #[derive(Debug)]
 pub(crate) struct Segment {
     place: Place,
@@ -79,8 +78,8 @@ pub(crate) struct Segment {
     fork_epoch: u32,
 }
 
-// The type is moved to the consumer's thread and looked at by watchers on others; the raw pointers inside are only
-// handed out.
+// The type is moved to the consumer's thread and read by watchers on other threads; it only hands out the raw pointers
+// inside.
 const _: () = {
     const fn shared_by_threads<T: Send + Sync>() {}
     shared_by_threads::<Segment>();
@@ -88,7 +87,7 @@ const _: () = {
 };
 
 impl Segment {
-    /// Opens the ring at `place`, whatever it carries. `WrongKind` says that there is something else than a ring.
+    /// Opens the ring at `place`, whatever it carries. `WrongKind`: there is something else than a ring.
     pub(crate) fn open_ring(place: &Place, access: Access) -> Result<Self, OpenError> {
         match Self::open(place, Kind::Ring, access) {
             Err(OpenError::WrongKind { found, .. }) if found.is_ring() => Self::open(place, found, access),
@@ -96,11 +95,11 @@ impl Segment {
         }
     }
 
-    /// Opens a segment of that kind and maps it. Waits, for at most ten seconds, for a creator that is alive and not
+    /// Opens a segment of that kind and maps it. Waits for at most ten seconds for a live creator that has not
     /// finished.
     ///
     /// # Errors
-    /// [`OpenError`]; every way in which it is not what was asked for has its own variant.
+    /// [`OpenError`]; each reason has its own variant.
     pub(crate) fn open(place: &Place, kind: Kind, access: Access) -> Result<Self, OpenError> {
         let backend = place.backend()?;
         let fault = |fault| OpenError::from_fault(place, fault);
@@ -117,7 +116,7 @@ impl Segment {
                 object.first_held(LockRange::Byte(PRODUCER)).map_err(|e| fault(Fault::new("fcntl(F_OFD_GETLK)", e)))?;
             let unfinished_by = match error {
                 HeaderError::NotReady { pid } => pid,
-                // Its creator has made it a moment ago and comes to the header next, if there is a creator.
+                // Its creator, if there is one, has just made it and writes the header next.
                 HeaderError::TooShort { len_bytes: 0 } => 0,
                 HeaderError::WrongMagic { blank: true } if held.is_some() => 0,
                 _ => return Err(OpenError::from_header(place, error)),
@@ -139,7 +138,7 @@ impl Segment {
 
     /// Maps an object whose header is right.
     fn attach(place: &Place, object: Object, header: Header, kind: Kind, access: Access) -> Result<Self, OpenError> {
-        // From here on it is called what its header says.
+        // From here on it has the title that is in its header.
         let place = &place.clone().titled(header.title.clone());
         if header.kind != kind {
             let (found, event_bytes) = (header.kind, header.payload_len);
@@ -150,8 +149,8 @@ impl Segment {
             .map(len, twice(header.kind, &header.plan), access, false)
             .map_err(|fault| OpenError::from_fault(place, fault))?;
         let mut segment = Self::of(place, object, mapping, header, Vec::new(), access);
-        // Acquire pairs with the Release in `Construction::build`: who sees READY here sees what the creator wrote
-        // before it. That the word was READY is known already, but from a read that orders nothing.
+        // Acquire pairs with the Release in `Construction::build`: a process that sees READY here sees what the creator
+        // wrote before it. We know already that the word was READY, but from a read that orders nothing.
         if segment.word(READY_OFFSET).load(Ordering::Acquire) != READY {
             return Err(OpenError::from_header(place, HeaderError::NotReady { pid: segment.header.creator.pid }));
         }
@@ -159,7 +158,7 @@ impl Segment {
         Ok(segment)
     }
 
-    /// What was mapped by this process.
+    /// A segment of what this process has mapped.
     pub(super) fn of(
         place: &Place,
         object: Object,
@@ -201,12 +200,12 @@ impl Segment {
     }
 
     /// The slots, as [`control`](Self::control), aligned to 4096 bytes. Zero at creation. Those of a ring of records
-    /// are mapped twice in a row: after the last comes the first again.
+    /// are mapped twice in a row: after the last comes the first.
     pub(crate) fn slots(&self) -> (NonNull<u8>, usize) {
         self.section(self.header.plan.slots)
     }
 
-    /// Where it was created or opened, with the title that stands in its header.
+    /// Where it was created or opened, with the title from its header.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -216,16 +215,15 @@ impl Segment {
         self.place.to_string()
     }
 
-    /// Tells this segment from any other, also from one of the same name.
+    /// Distinguishes this segment from any other, also from one of the same name.
     pub(crate) fn generation(&self) -> u64 {
         self.header.generation
     }
 
-    /// The segment that this one replaced, if its content is still to be read and it can be found under its second
-    /// name.
+    /// The segment that this one replaced, if it has unread content and can be found under its second name.
     ///
     /// # Errors
-    /// It is there, and may not be opened or is damaged.
+    /// It exists, but may not be opened or is damaged.
     pub(crate) fn predecessor(&self) -> Result<Option<Self>, OpenError> {
         let generation = self.header.predecessor;
         if generation == 0 {
@@ -244,7 +242,7 @@ impl Segment {
         self.place.second_name(self.generation()).is_some_and(|second| self.is_named_at(&second))
     }
 
-    /// Whether it is mapped read-only: writing to it would be SIGSEGV.
+    /// Whether it is mapped read-only: a write would be SIGSEGV.
     pub(crate) fn is_read_only(&self) -> bool {
         self.access == Access::ReadOnly
     }
@@ -254,7 +252,7 @@ impl Segment {
         self.header.plan.total_len
     }
 
-    /// Tries to take one lock byte. `None`: somebody holds it, be it in this process.
+    /// Tries to take one lock byte. `None`: it is held, perhaps by this process.
     ///
     /// # Errors
     /// The system could not open the object once more, or has no locks for it. Not possible on a read-only segment,
@@ -269,9 +267,9 @@ impl Segment {
         }
     }
 
-    /// Takes a lock byte for a process that writes into the segment without being its producer or in its table, so
-    /// that it is seen to live in it:
-    /// the first free one beyond those of the table and of joining. `None`: there is none, or a collector is at work.
+    /// Takes a lock byte for a process that writes into the segment but is neither its producer nor in its table, so
+    /// that others see that the segment is in use. It is the first free byte after those of the table and of joining.
+    /// `None`: there is none, or a collector is at work.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
@@ -280,7 +278,7 @@ impl Segment {
             if let Some(claim) = self.claim(byte)? {
                 return Ok(Some(claim));
             }
-            // Who holds all of them also holds the next.
+            // A process that holds all of them also holds the next.
             if self.is_held(COLLECTOR)? {
                 break;
             }
@@ -295,7 +293,7 @@ impl Segment {
         first..first.saturating_add(WRITERS_MAX)
     }
 
-    /// A descriptor for short claims, for whoever must be able to make one when there are no descriptors left.
+    /// A descriptor for short claims, for a process that must be able to make one when it has no descriptors left.
     ///
     /// # Errors
     /// The system could not open the object once more.
@@ -303,24 +301,24 @@ impl Segment {
         self.object.spare()
     }
 
-    /// Whether anybody holds that lock byte. `false` of a participant that was there means that it is gone, and stays
-    /// true of it; `true` can be stale.
+    /// Whether that lock byte is held. `false` means that the participant that held it is gone for good; `true` can be
+    /// stale.
     pub(crate) fn is_held(&self, byte: u32) -> io::Result<bool> {
         Ok(self.object.first_held(LockRange::Byte(byte))?.is_some())
     }
 
-    /// What became of it. Acquire: who sees that it ended sees what was written before that.
+    /// What happened to it. Acquire, partner in `mark`: a process that sees that it ended sees what was written before.
     pub(crate) fn fate(&self) -> Fate {
         Fate::from_wire(self.word(FATE_OFFSET).load(Ordering::Acquire))
     }
 
-    /// Says to everybody in it that another segment takes its place. The caller holds the producer's claim and wakes
-    /// them afterwards.
+    /// Tells every process in it that another segment replaces it. The caller holds the producer's claim and wakes them
+    /// afterwards.
     pub(crate) fn mark_replaced(&self) {
         self.mark(Fate::Replaced);
     }
 
-    /// Says to everybody who may still have it mapped that it was removed. The caller holds the producer's claim.
+    /// Tells every process that still has it mapped that it was removed. The caller holds the producer's claim.
     pub(crate) fn mark_removed(&self) {
         self.mark(Fate::Removed);
     }
@@ -339,16 +337,15 @@ impl Segment {
         }
     }
 
-    /// Whether the place still leads to this very object. Can be stale at once, unless the producer's claim is held:
-    /// nobody replaces or removes a segment without it.
+    /// Whether the place still leads to this very object. Can be stale at once, unless the producer's claim is held: no
+    /// process replaces or removes a segment without it.
     pub(crate) fn still_named(&self) -> io::Result<bool> {
         let named = self.backend()?.identity().map_err(|fault| fault.source)?;
         Ok(named == Some(self.object.identity()?))
     }
 
-    /// Takes the name away if it still leads to this very object, and says whether it did. The caller holds the
-    /// producer's claim: it keeps others who follow the protocol from putting something else there between the look and
-    /// the unlinking.
+    /// Removes the name if it still leads to this very object, and says whether it did. The caller holds the producer's
+    /// claim: so no process that follows the protocol puts something else there between the look and the unlinking.
     pub(crate) fn unlink_if_same(&self) -> io::Result<bool> {
         if self.fork_epoch != fork_epoch() || !self.still_named()? {
             return Ok(false);
@@ -360,13 +357,13 @@ impl Segment {
         }
     }
 
-    /// Lets this segment be found under its [second name](Place::second_name) as well, so that what is in it can be
-    /// read once another segment has its name. The caller holds the producer's claim. That the name itself cannot be
-    /// taken away is found out before. `ids` are those that need it, for the error.
+    /// Gives this segment its [second name](Place::second_name) as well, so that its content can be read after another
+    /// segment has taken its name. The caller holds the producer's claim. It is checked first that the old name can be
+    /// removed. `ids` are the consumers that need it, for the error.
     ///
     /// # Errors
-    /// [`CreateError`]: `NoSecondName` where a segment has no name, `NotOwner`, or the system refuses. It has one name
-    /// then.
+    /// [`CreateError`]: `NoSecondName` if the segment has no name, `NotOwner`, or the system refuses. The segment then
+    /// has one name as before.
     pub(crate) fn give_second_name(&self, ids: Vec<String>) -> Result<(), CreateError> {
         let place = || self.place.to_string();
         let second = self.place.second_name(self.generation());
@@ -378,7 +375,7 @@ impl Segment {
         }
         match backend.link(&path) {
             Ok(()) => {}
-            // A predecessor of ours was killed after this step.
+            // An earlier producer was killed after this step.
             Err(_) if self.is_named_at(&Place::File(path)) => {}
             Err(Fault { call, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 let directory = self.place.path().and_then(|path| Permissions::of_path(path.parent()?));
@@ -390,8 +387,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Removes what replacers have left that were killed before they had replaced this segment: its second name, and a
-    /// replacement without a name of its own. The caller holds the producer's claim.
+    /// Removes what replacers have left if they were killed before they had replaced this segment: its second name, and
+    /// an unfinished replacement. The caller holds the producer's claim.
     pub(crate) fn remove_traces_of_replacers(&self) {
         if let Ok(backend) = self.place.backend()
             && let Some(aside) = backend.aside()
@@ -399,8 +396,8 @@ impl Segment {
             let _ = remove_wreck(&*aside);
         }
         if let Some(second) = self.place.second_name(self.generation()).filter(|second| self.is_named_at(second)) {
-            // If it stays, a collector finds it by the segment that says so, or it is removed by hand: it holds back no
-            // process.
+            // If it stays, it blocks no process. A collector finds it through the segment that refers to it, or a
+            // person removes it.
             let _ = second.backend().map(|backend| backend.unlink());
         }
     }
@@ -423,7 +420,7 @@ impl Segment {
         (NonNull::new(start).expect("a mapping is not at address zero"), section.len as usize)
     }
 
-    /// One of the header page's words that change. They are accessed as atomics only, by everybody.
+    /// One of the header page's words that change. Every process accesses them as atomics only.
     pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
         header_word(&self.mapping, offset)
     }
@@ -440,7 +437,8 @@ impl Segment {
     pub(super) fn write_schema(&self, schema: &[u8]) {
         let (start, len) = self.section(self.header.plan.schema);
         assert_eq!(len, schema.len(), "the plan was made of this schema");
-        // SAFETY: the section is `len` bytes within our writable mapping, and nobody else can know the segment yet.
+        // SAFETY: the section is `len` bytes within our writable mapping, and no other process can know the segment
+        // yet.
         unsafe { std::ptr::copy_nonoverlapping(schema.as_ptr(), start.as_ptr(), len) };
     }
 }
@@ -463,6 +461,6 @@ fn read_header(object: &Object) -> Result<Result<Header, HeaderError>, Fault> {
 pub(super) fn header_word(mapping: &Mapping, offset: usize) -> &AtomicU32 {
     assert!(offset.is_multiple_of(4) && offset + 4 <= HEADER_BYTES as usize && mapping.len() >= HEADER_BYTES as usize);
     // SAFETY: within the mapping and aligned, by the line above and because mappings begin on a page; the mapping lives
-    // as long as the reference; whoever changes these words does so atomically.
+    // as long as the reference; every process changes these words atomically.
     unsafe { &*mapping.as_ptr().add(offset).cast::<AtomicU32>() }
 }

@@ -13,15 +13,15 @@ use super::owner::{Claim, fork_epoch};
 use super::place::Place;
 use super::segment::Segment;
 
-/// How often creation starts over because somebody else uses the same name at the same moment.
+/// How often creation starts over because another process uses the same name at the same moment.
 const ATTEMPTS: usize = 16;
 
-/// A segment and its creator's claim. Dropping it marks the segment as removed and takes its name away; who has it
-/// mapped keeps it mapped.
+/// A segment and its creator's claim. Dropping it marks the segment as removed and removes its name; processes that
+/// have it mapped keep it mapped.
 #[derive(Debug)]
 pub(crate) struct Sole {
     segment: Arc<Segment>,
-    /// Held, never read: who looks at the lock sees that the creator lives.
+    /// Held, never read: the lock shows other processes that the creator lives.
     _claim: Claim,
     fork_epoch: u32,
 }
@@ -30,7 +30,7 @@ impl Sole {
     /// Creates the segment. What a dead process has left under that name is removed first.
     ///
     /// # Errors
-    /// [`CreateError`]; `AlreadyExists` if somebody alive has that name, or something there is not ours.
+    /// [`CreateError`]; `AlreadyExists` if a live process has that name, or something there is not ours.
     pub(crate) fn create(
         place: &Place,
         blueprint: &Blueprint,
@@ -50,7 +50,7 @@ impl Sole {
                     Err(GcError::NotOwner { place, owner_uid, source }) => {
                         return Err(CreateError::NotOwner { place, owner_uid, source });
                     }
-                    // Also when it may not be removed: that it exists is what stands in the caller's way.
+                    // Also if it may not be removed: the caller then gets `AlreadyExists`.
                     Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs) | Err(_) => break,
                 },
                 Err(error) => return Err(error),
@@ -69,7 +69,7 @@ impl Sole {
     }
 }
 
-/// Whether something else than a table of counters is to take the place of one that no process has any more.
+/// Whether the new segment is not a table of counters, but would replace one that no process has any more.
 fn would_lose_counters(place: &Place, blueprint: &Blueprint) -> bool {
     let is_dead_counters = |it: &Occupant| it.make.kind == Some(Kind::Counters) && !it.is_in_use;
     blueprint.kind != Kind::Counters && occupant(place).is_ok_and(|it| it.as_ref().is_some_and(is_dead_counters))
@@ -80,7 +80,7 @@ impl Drop for Sole {
         if !self.is_ours() {
             return;
         }
-        // If the name cannot be taken away now, a collector does it later: no process lives in it.
+        // If the name cannot be removed now, a collector does it later: no process uses the segment.
         let _ = self.segment.unlink_if_same();
         self.segment.mark_removed();
     }

@@ -8,7 +8,7 @@ use std::fmt;
 /// The longest label in a segment.
 pub(super) const LABEL_BYTES_MAX: usize = 64;
 
-/// What people call a segment: `tp-engine, rank 1`. Without a label it says nothing.
+/// What people call a segment: `tp-engine, rank 1`. Without a label it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Title {
     label: String,
@@ -46,19 +46,19 @@ impl Title {
         self.rank
     }
 
-    /// Whether it says nothing.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.label.is_empty()
     }
 
-    /// Read from a header: a label that could not have been written is no title.
+    /// Read from a header. `None`: the label cannot have been written by a correct process.
     pub(super) fn of_header(label: &[u8], rank_plus_one: u32) -> Option<Self> {
         let label = std::str::from_utf8(label).ok()?;
         let title = Self::new(label, rank_plus_one.checked_sub(1));
         (title.label == label).then_some(title)
     }
 
-    /// The title and then, in parentheses, `place`; only the place if there is no title.
+    /// The title and then `place` in parentheses; only the place if there is no title.
     pub(crate) fn before(&self, place: &impl fmt::Display) -> String {
         match self.is_empty() {
             true => place.to_string(),

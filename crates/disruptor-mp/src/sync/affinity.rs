@@ -8,7 +8,7 @@
 pub(crate) fn pin_to(core: usize) -> std::io::Result<()> {
     use rustix::thread::CpuSet;
     if core >= CpuSet::MAX_CPU {
-        // What the system says of a core that it does not have.
+        // What the system answers for a core that it does not have.
         return Err(rustix::io::Errno::INVAL.into());
     }
     let mut cores = CpuSet::new();
@@ -24,7 +24,7 @@ pub(crate) fn usable_cores() -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|&core| cores.is_set(core)).collect()
 }
 
-/// Nothing is known of them elsewhere.
+/// On other systems nothing is known of them.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn usable_cores() -> Vec<usize> {
     Vec::new()

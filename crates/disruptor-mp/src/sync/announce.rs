@@ -42,14 +42,14 @@ impl Announce {
             Self::Fenced => fence_at(Site::WakeFence, Ordering::SeqCst),
             #[cfg(not(loom))]
             Self::Registered => super::primitive::compiler_fence(Ordering::SeqCst),
-            // The compiler's reorderings are not loom's subject.
+            // loom does not model what the compiler reorders.
             #[cfg(loom)]
             Self::Registered => {}
         }
     }
 }
 
-/// How many announcements after a ring are fenced: together they cost about what the ring did. One in a model.
+/// How many announcements after a ring are fenced: together they cost about as much as the ring. One in a model.
 const FENCED_COUNT: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// A waker that fences while there are sleepers, and relies on their barrier while there are none.
@@ -62,14 +62,14 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// One that says in `word` how it announces. Before its first look at a bell a fence has to follow, unless no
+    /// Stores in `word` how it announces. The caller must issue a fence before the first look at a bell, unless no
     /// sleeper has seen the word before.
     pub(crate) fn new(best: Announce, word: &AtomicU32) -> Self {
         word.store(best as u32, Ordering::Relaxed);
         Self { now: best, best, fenced_left: 0 }
     }
 
-    /// Wakes who sleeps at `bell`, after the caller has stored its news.
+    /// Wakes the threads that sleep at `bell`. The caller has stored its news before.
     #[inline(always)]
     pub(crate) fn wake(&mut self, bell: &Bell, word: &AtomicU32) {
         match self.now {
@@ -90,9 +90,9 @@ impl Announcer {
         self.fence_from_now_on(word);
     }
 
-    /// Relaxed: a sleeper that finds this has announced itself after the ring before it, and got our news from that, or
-    /// has announced itself before, and is turned back because the bell has changed. What we store from now on is
-    /// fenced.
+    /// Relaxed is enough. A sleeper that reads this word has announced itself after the preceding ring, and got our
+    /// news from it; or it has announced itself before, and does not sleep because the bell has changed. What we store
+    /// from now on is fenced.
     fn fence_from_now_on(&mut self, word: &AtomicU32) {
         word.store(Announce::Fenced as u32, Ordering::Relaxed);
         crate::step!(FencedStored);
@@ -108,15 +108,15 @@ impl Announcer {
             self.fenced_left = self.fenced_left.saturating_sub(1);
             if self.fenced_left == 0 {
                 word.store(Announce::Registered as u32, Ordering::Relaxed);
-                // SeqCst fence, partner in `before_second_look_at`: a sleeper either finds how we announce from now on,
-                // or had announced itself before our next look at its bell.
+                // SeqCst fence, partner in `before_second_look_at`: a sleeper either reads how we announce from now on,
+                // or has announced itself before our next look at its bell.
                 fence_at(Site::AnnounceFence, Ordering::SeqCst);
                 self.now = Announce::Registered;
             }
         }
     }
 
-    /// As after a ring.
+    /// Starts as it would be after a ring.
     #[cfg(loom)]
     pub(crate) fn begin_fenced(&mut self, word: &AtomicU32) {
         self.fence_from_now_on(word);
@@ -124,7 +124,7 @@ impl Announcer {
 }
 
 /// The sleeper's barrier, between its announcement and its second look. `waker` is the word in which the waker says how
-/// it announces; it is read after our fence, so a waker that changes (a take-over) is either seen here or sees our
+/// it announces; it is read after our fence, so either we see that the waker has changed (a take-over), or it sees our
 /// announcement.
 ///
 /// Returns `false` if the waker relies on a barrier that this process cannot issue: the caller then sleeps in short
@@ -136,14 +136,14 @@ pub(crate) fn before_second_look(waker: &AtomicU32) -> bool {
 /// [`before_second_look`] of a sleeper that has announced itself at several bells: one barrier for all of their
 /// `wakers`.
 pub(crate) fn before_second_look_at<'a>(mut wakers: impl Iterator<Item = &'a AtomicU32>) -> bool {
-    // SeqCst fence, partner in `Announce::before_look`.
+    // SeqCst fence, partners in `before_look` and `wake_fenced`.
     fence_at(Site::ParkFence, Ordering::SeqCst);
     if wakers.all(|waker| waker.load(Ordering::Relaxed) != Announce::Registered as u32) {
         return true;
     }
     #[cfg(not(loom))]
     return membarrier::expedite();
-    // loom has no barrier that one thread runs on another, so in a model nobody can issue it.
+    // loom has no barrier that one thread runs on another, so in a model no thread can issue it.
     #[cfg(loom)]
     false
 }
@@ -154,8 +154,8 @@ mod membarrier {
 
     /// Whether this process takes part in global expedited barriers. Registers it on the first call.
     pub(super) fn is_registered() -> bool {
-        // Registering takes the kernel milliseconds, so a fork of another thread falls into it now and then. Twice is
-        // as good as once.
+        // Registering takes the kernel milliseconds, so another thread may well fork meanwhile. Registering twice does
+        // no harm.
         static REGISTERED: Settled<bool> = Settled::new();
         *REGISTERED.get_or_make(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED))
     }
@@ -173,7 +173,7 @@ mod membarrier {
 
 #[cfg(all(not(target_os = "linux"), not(loom)))]
 mod membarrier {
-    /// Other systems have no such barrier: everybody is *fenced*.
+    /// Other systems have no such barrier: every waker is *fenced*.
     pub(super) fn is_registered() -> bool {
         false
     }
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// As where the kernel has no barrier for others.
+    /// As on a kernel without a barrier for other processors.
     #[test]
     fn a_waker_that_can_only_fence_always_does() {
         let (bell, word) = (Bell::new(), AtomicU32::new(7));

@@ -16,7 +16,7 @@ const AWAITED: u32 = 1;
 #[repr(C)]
 pub(crate) struct Bell {
     word: AtomicU32,
-    /// The kernel's half of the futex, which a model must bring itself.
+    /// The kernel's part of the futex, which a model must have of its own.
     #[cfg(loom)]
     kernel: LoomKernel,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Bell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u32);
 
-/// Leave to sleep: its holder has announced itself, passed its barrier and looked again.
+/// The right to sleep: its holder has announced itself, passed its barrier and looked again.
 #[derive(Clone, Copy)]
 pub(crate) struct Park {
     pub(crate) ticket: Ticket,
@@ -36,7 +36,7 @@ pub(crate) struct Park {
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// Somebody rang, or the bell had been rung before we slept, or a signal came.
+    /// The bell was rung, before or during the sleep, or a signal came.
     Rung,
     /// The slice passed.
     TimedOut,
@@ -51,12 +51,14 @@ impl Bell {
         }
     }
 
-    /// Says that the caller is about to sleep. It must then pass its barrier and look once more for what it waits for.
+    /// Announces that the caller is about to sleep. The caller must then pass its barrier and look once more for what
+    /// it waits for.
     pub(crate) fn announce(&self) -> Ticket {
         Ticket(self.word.fetch_or(AWAITED, Ordering::AcqRel) | AWAITED)
     }
 
-    /// Whether nobody has rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31 rings).
+    /// Whether the bell has not been rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31
+    /// rings).
     #[cfg(any(target_os = "linux", loom))]
     pub(crate) fn is_silent_since(&self, ticket: Ticket) -> bool {
         self.word.load(Ordering::Acquire) == ticket.0
@@ -78,18 +80,18 @@ impl Bell {
         true
     }
 
-    /// Wakes whoever sleeps, and whoever is about to, without asking.
+    /// Wakes all threads that sleep here or are about to, without checking whether there are any.
     #[cold]
     #[inline(never)]
     pub(crate) fn ring(&self) {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             // An odd word becomes even by 1 (the flag is cleared, the carry counts the ring), an even one stays even by
-            // 2: either way the value changes, and a sleeper that is on its way into the kernel is turned back there.
+            // 2: either way the value changes, and the kernel does not let a sleeper that arrives now sleep.
             let rung = seen.wrapping_add(if seen & AWAITED == 0 { 2 } else { 1 });
-            // AcqRel: the release half pairs with `announce` and the sleeper's fence behind it. Who announces itself
-            // after a ring sees what was stored before it, also when nobody asked for the ring and no barrier went
-            // before it.
+            // AcqRel: the release half pairs with `announce` and the sleeper's fence after it. A sleeper that announces
+            // itself after a ring sees what was stored before the ring, also when no sleeper was announced and the
+            // waker passed no barrier.
             match self.word.compare_exchange(seen, rung, order(Site::RingRelease, Ordering::AcqRel), Ordering::Relaxed)
             {
                 Ok(_) => break,
@@ -104,20 +106,20 @@ impl Bell {
         self.kernel.wake_all();
     }
 
-    /// Sleeps until somebody rings or `slice` has passed; at once if somebody rang since `ticket` was drawn.
+    /// Sleeps until the bell is rung or `slice` has passed. Returns at once if it was rung since `ticket` was drawn.
     #[cfg(not(loom))]
     pub(crate) fn sleep(&self, ticket: Ticket, slice: Duration) -> Woken {
         super::futex::wait(&self.word, ticket.0, slice)
     }
 
-    /// In a model there is no time: a sleeper that nobody wakes is a deadlock, which loom reports.
+    /// In a model there is no time: a sleeper that no thread wakes is a deadlock, which loom reports.
     #[cfg(loom)]
     pub(crate) fn sleep(&self, ticket: Ticket, _slice: Duration) -> Woken {
         self.kernel.wait(|| self.word.load(Ordering::Relaxed) == ticket.0);
         Woken::Rung
     }
 
-    /// Sleeps until one of `bells` is rung; at once if one was rung since its ticket was drawn.
+    /// Sleeps until one of `bells` is rung. Returns at once if one was rung since its ticket was drawn.
     #[cfg(loom)]
     pub(crate) fn sleep_at_any(bells: &[(&Self, Ticket)]) {
         let sleeper = Arc::new(LoomSleeper::new());
@@ -142,7 +144,7 @@ impl Ticket {
         self.0
     }
 
-    /// The ticket of that value.
+    /// The ticket for a value of the word.
     pub(crate) fn of(value: u32) -> Self {
         Self(value)
     }
@@ -151,9 +153,9 @@ impl Ticket {
 /// The futex of a model: "compare and sleep" is one step, as it is in the kernel.
 #[cfg(loom)]
 struct LoomKernel {
-    /// Those who sleep here and elsewhere.
+    /// The threads that sleep here and at other bells.
     queue: loom::sync::Mutex<Vec<Arc<LoomSleeper>>>,
-    /// Those who sleep here only.
+    /// The threads that sleep here only.
     sleepers: loom::sync::Condvar,
 }
 
@@ -170,7 +172,7 @@ impl LoomKernel {
         }
     }
 
-    /// `false`: the word is another one by now. Who is queued and does not sleep is woken once more than needed.
+    /// `false`: the word has changed. A thread that is queued and does not sleep is woken once more than needed.
     fn enqueue(&self, sleeper: &Arc<LoomSleeper>, still: impl Fn() -> bool) -> bool {
         let mut queue = self.queue.lock().unwrap();
         let still = still();
@@ -187,7 +189,7 @@ impl LoomKernel {
     }
 }
 
-/// Who sleeps at several bells of a model.
+/// A thread that sleeps at several bells of a model.
 #[cfg(loom)]
 struct LoomSleeper {
     is_woken: loom::sync::Mutex<bool>,

@@ -14,13 +14,13 @@ pub(crate) struct Companion<T> {
     fork_epoch: u32,
 }
 
-/// What came of waiting for a thread.
+/// The result of waiting for a thread.
 pub(crate) enum Joined<T> {
     /// It has ended: with this result, or with a panic.
     Ended(std::thread::Result<T>),
-    /// It is the thread that wants to wait. It goes on, on its own.
+    /// It is the calling thread itself. It goes on alone.
     Itself,
-    /// It exists in the process from which this one was forked, and not here.
+    /// It exists in the process from which this one was forked, not in this one.
     Elsewhere,
 }
 
@@ -47,11 +47,11 @@ impl<T: Send + 'static> Companion<T> {
         self.handle.thread()
     }
 
-    /// Waits until it has ended, if it can be waited for.
+    /// Waits until the thread has ended, if this process and thread can wait for it.
     pub(crate) fn join(self) -> Joined<T> {
         if !self.is_here() {
-            // Dropping the handle would detach a thread that is not there, and the C library has given its memory to
-            // others.
+            // Dropping the handle would detach a thread that does not exist here, and the C library has reused its
+            // memory.
             std::mem::forget(self.handle);
             return Joined::Elsewhere;
         }

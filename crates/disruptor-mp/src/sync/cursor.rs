@@ -12,7 +12,7 @@ pub(crate) const POSITION_MAX: i64 = 1 << 61;
 #[repr(C, align(128))]
 pub(crate) struct Cursor {
     published: AtomicI64,
-    /// Everything before it is written, in a ring in which no other word says so; 0 in others.
+    /// Everything before this position is written. Used in rings where no other word says so; 0 in others.
     written: AtomicI64,
 }
 
@@ -20,27 +20,29 @@ pub(crate) struct Cursor {
 const _: () = assert!(size_of::<Cursor>() == 128);
 
 impl Cursor {
-    /// A cursor of a ring in which nothing was published.
+    /// The cursor of a ring in which nothing was published.
     pub(crate) fn new() -> Self {
         Self { published: AtomicI64::new(0), written: AtomicI64::new(0) }
     }
 
-    /// The published position, and with it the right to look at everything before it. A number that no producer can
-    /// have stored comes out as the nearest one that it can, so that no arithmetic overflows.
+    /// The published position, and with it the right to read everything before it. A number that no producer can have
+    /// stored is clamped to the nearest one that it can, so that no arithmetic overflows.
     #[inline]
     pub(crate) fn acquire(&self) -> i64 {
-        // Acquire pairs with Release in `publish`: whoever sees `n` sees the payloads that were written before it.
+        // Acquire pairs with Release in `publish`: a thread that sees `n` sees the payloads that were written before
+        // it.
         self.published.load(order(Site::CursorAcquire, Ordering::Acquire)).clamp(0, POSITION_MAX)
     }
 
-    /// The written position: never before the published one that was seen before, unless one of the two was damaged.
+    /// The written position. It is at least any published position that was seen before, unless one of the two was
+    /// damaged.
     #[inline]
     pub(crate) fn acquire_written(&self) -> i64 {
-        // Acquire pairs with Release in `write`, for a reader that is led here by a published position that is none.
+        // Acquire pairs with Release in `write`, for a reader that comes here because of a damaged published position.
         self.written.load(order(Site::WrittenAcquire, Ordering::Acquire)).clamp(0, POSITION_MAX)
     }
 
-    /// Says that everything before `position` is written, before it is published.
+    /// Stores that everything before `position` is written. Called before it is published.
     #[inline]
     pub(crate) fn write(&self, position: i64) {
         self.written.store(position, order(Site::WrittenRelease, Ordering::Release));

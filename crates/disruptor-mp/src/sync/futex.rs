@@ -19,11 +19,11 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken 
     }
 }
 
-/// Sleeps while each of `words` holds the value beside it, for at most `timeout`; wakes for a signal, too. At most 128
-/// words.
+/// Sleeps while each of `words` holds the value given with it, for at most `timeout`. A signal also ends the sleep. At
+/// most 128 words.
 ///
 /// # Errors
-/// The kernel has no such wait (it came with Linux 5.16), or a filter keeps us from it.
+/// The kernel has no such wait (it came with Linux 5.16), or a seccomp filter refuses it.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_for_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration>) -> std::io::Result<()> {
     use rustix::io::Errno;
@@ -39,7 +39,7 @@ pub(crate) fn wait_for_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration
             wait
         })
         .collect();
-    // This call, unlike the one above, wants a moment and not a duration.
+    // This call, unlike the one above, takes a point in time and not a duration.
     let until = timeout.map(|timeout| {
         let now = clock_gettime(ClockId::Monotonic);
         let nanos = now.tv_nsec as u64 + u64::from(timeout.subsec_nanos());
@@ -55,14 +55,14 @@ pub(crate) fn wait_for_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration
     }
 }
 
-/// Wakes everybody who sleeps on `word`, in every process.
+/// Wakes all threads that sleep on `word`, in every process.
 #[cfg(target_os = "linux")]
 pub(crate) fn wake_all(word: &AtomicU32) {
-    // The call cannot fail for a mapped word; and if it did, the sleepers' slices bound the harm.
+    // The call cannot fail for a mapped word; and if it did, each sleeper would still wake at the end of its slice.
     let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), i32::MAX as u32);
 }
 
-/// Elsewhere a sleeper looks once a millisecond, until there is a shared wait to build on.
+/// On other systems a sleeper looks once a millisecond, because there is no shared wait.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
     use super::primitive::Ordering;
@@ -76,7 +76,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken 
     Woken::Rung
 }
 
-/// Elsewhere nobody is asleep in the kernel.
+/// On other systems no thread sleeps in the kernel.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn wake_all(_word: &AtomicU32) {}
 
@@ -94,6 +94,6 @@ pub(crate) fn lower_timer_slack() {
     }
 }
 
-/// Elsewhere there is no such setting.
+/// Other systems have no such setting.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn lower_timer_slack() {}

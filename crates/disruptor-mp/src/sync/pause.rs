@@ -10,7 +10,8 @@ pub const fn default_block_strategy_duration() -> Duration {
     Duration::from_millis(1)
 }
 
-/// The pause of a loop that consumes: about as short as a sleep can be, since the kernel adds its timer slack of 50 µs.
+/// The pause of a loop that consumes: about the shortest possible sleep, because the kernel adds its timer slack of 50
+/// µs.
 pub const fn default_consume_sleep_duration() -> Duration {
     Duration::from_micros(50)
 }
@@ -35,7 +36,7 @@ pub fn perform_default_discovery_poll_wait() {
     perform_sleep_wait(default_discovery_poll_duration());
 }
 
-/// Sleeps for `duration`; if it is zero, gives the core to whoever wants it.
+/// Sleeps for `duration`; if it is zero, yields the core.
 pub fn perform_sleep_wait(duration: Duration) {
     if duration.is_zero() { std::thread::yield_now() } else { std::thread::sleep(duration) }
 }

@@ -37,11 +37,11 @@ pub(crate) fn compiler_fence(ordering: Ordering) {
     core::sync::atomic::compiler_fence(ordering);
 }
 
-/// A model runs what stands there, whatever the compiler of a program might have made of it.
+/// A model runs the orderings as written; what a compiler might reorder is not modelled.
 #[cfg(loom)]
 pub(crate) fn compiler_fence(_: Ordering) {}
 
-/// One place in a protocol whose strength a model can take away. The names appear in the table of mutants.
+/// One place in a protocol whose ordering a model can weaken. The names appear in the table of mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(loom, derive(PartialOrd, Ord))]
 #[repr(u8)]
@@ -52,20 +52,20 @@ pub(crate) enum Site {
     StampAcquire,
     /// The fence between a slot's invalidation and its payload: Release.
     InvalidateFence,
-    /// The fence between a tap's copy and its look at what says that it was written over, the stamp or *claimed*:
-    /// Acquire.
+    /// The fence between a tap's copy and its look at the word that says whether the slot was overwritten (the stamp or
+    /// *claimed*): Acquire.
     TapFence,
-    /// The word *claimed*, before anything is written up to where it says.
+    /// That the word *claimed* is stored before anything is written up to the position in it.
     ClaimedFirst,
-    /// The fence between *claimed* and what is written up to there: Release.
+    /// The fence between *claimed* and what is written up to that position: Release.
     ClaimedFence,
     /// A tap's look at *claimed*, after its copy.
     ClaimedCheck,
-    /// That a producer which takes over goes on from the *claimed* that it finds.
+    /// That a producer that takes over continues from the *claimed* that it finds.
     ClaimedKept,
     /// The published position: Release.
     CursorRelease,
-    /// The written position, where the cursor alone tells: Release.
+    /// The written position, in rings where only the cursor says what is written: Release.
     WrittenRelease,
     /// A reader's look at the written position: Acquire.
     WrittenAcquire,
@@ -73,14 +73,14 @@ pub(crate) enum Site {
     CursorAcquire,
     /// That the stamp of the first event of a group is stored after all others.
     GroupOrder,
-    /// The attempt to which stamps behind the published end belong, behind the clearing of those of older ones:
-    /// Release.
+    /// The attempt to which stamps after the published end belong. Stored after the stamps of older attempts are
+    /// cleared: Release.
     AttemptRelease,
     /// A look at that attempt by a reader that copies ahead: Acquire.
     AttemptAcquire,
-    /// Its second look at that attempt, once the first stamp of the group stands.
+    /// Its second look at that attempt, after it saw the first stamp of the group.
     AttemptSecondLook,
-    /// The clearing of a dead producer's stamps behind the published end.
+    /// The clearing of a dead producer's stamps after the published end.
     GroupClearing,
     /// A consumer's gate, when it moves on: Release.
     GateRelease,
@@ -106,7 +106,7 @@ pub(crate) enum Site {
     AnnouncedAtAll,
     /// A consumer's fence after it has said how it announces: SeqCst.
     AnnounceFence,
-    /// The ring of a bell, without which an unasked ring would not carry its news: Release.
+    /// The ring of a bell. Without it a ring that no sleeper announced itself for would not carry its news: Release.
     RingRelease,
     /// The end of the stream: Release.
     CloseRelease,
@@ -114,27 +114,27 @@ pub(crate) enum Site {
     CloseAcquire,
     /// A reader's second look at the ring after it saw the end.
     CloseSecondLook,
-    /// That the ring is said to have been read, before the entry of who has read it is free.
+    /// That the ring is marked as read before the reader's entry becomes free.
     ReadStored,
-    /// That the first record of each eighth of the ring is noted.
+    /// That the position of the first record of each eighth of the ring is stored.
     BeginNoted,
-    /// The count of departures, behind what a consumer that goes says in its entry: Release.
+    /// The count of departures, stored after what a leaving consumer stores in its entry: Release.
     DepartureRelease,
     /// The producer's look at the count of departures: Acquire.
     DepartureAcquire,
-    /// Who was refused, behind the row in which it differs: Release.
+    /// The refused process, stored after the row in which its schema differs: Release.
     RefusalRelease,
-    /// The producer's look at who was refused: Acquire.
+    /// The producer's look at the refused process: Acquire.
     RefusalAcquire,
     /// That the commit word of the next record is cleared before the present one is committed.
     NextWordCleared,
-    /// That the gate of a consumer that holds messages is the beginning of the oldest.
+    /// That the gate of a consumer that holds messages is the beginning of the oldest one.
     HeldGate,
-    /// That a word says which message is released that is not the oldest.
+    /// That the release of a message that is not the oldest is stored in a word.
     ReleasedStored,
-    /// That such a word is used again only once the gate has passed what it says.
+    /// That such a word is reused only after the gate has passed the message in it.
     ReleasedFree,
-    /// That word, behind the gate that made it free: Release.
+    /// That word, stored after the gate that made it free: Release.
     ReleasedRelease,
     /// A successor's look at that word: Acquire.
     ReleasedAcquire,

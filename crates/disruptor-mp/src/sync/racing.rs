@@ -5,23 +5,23 @@
 
 use super::primitive::{AtomicU8, AtomicU64, Ordering};
 
-/// From this many bytes on the processor's own loop is faster than one of words.
+/// From this many bytes on, the processor's own copy loop is faster than a loop over words.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const MANY_BYTES: usize = 1024;
 
-/// Copies as many bytes as `into` has from `from`, which may be written meanwhile.
+/// Copies `into.len()` bytes from `from`. Another process may write them meanwhile.
 ///
-/// The language has no word for this: the bytes are written with plain stores, and read here with relaxed atomic loads
-/// of at most a word, or by an instruction that the compiler does not look into. No reference to them is made, and
-/// whatever comes out is only bytes.
+/// The language does not define this: the bytes are written with plain stores, and read here with relaxed atomic loads
+/// of at most a word, or by an instruction that is opaque to the compiler. No reference to them is made, and the result
+/// is only bytes.
 ///
 /// # Safety
-/// The bytes from `from` on, this many, are mapped for reading.
+/// `into.len()` bytes from `from` on are mapped for reading.
 pub(crate) unsafe fn copy(from: *const u8, into: &mut [u8]) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if into.len() >= MANY_BYTES {
-        // SAFETY: it loads and stores as many bytes as `into` has, upwards, as the direction flag always stands; those
-        // that it loads are what the caller promises.
+        // SAFETY: it loads and stores `into.len()` bytes, upwards, because the direction flag is always clear; the
+        // caller promises that the loaded ones are mapped.
         unsafe {
             std::arch::asm!(
                 "rep movsb",
@@ -46,7 +46,7 @@ unsafe fn copy_words(from: *const u8, into: &mut [u8]) {
     let from = from.wrapping_add(before.len());
     let (words, rest) = into.as_chunks_mut::<8>();
     for (i, word) in words.iter_mut().enumerate() {
-        // SAFETY: the word lies in the bytes that the caller promises, at a multiple of 8.
+        // SAFETY: the word is in the bytes that the caller promises, at a multiple of 8.
         let from = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast_mut().cast()) };
         *word = from.load(Ordering::Relaxed).to_ne_bytes();
     }
@@ -58,7 +58,7 @@ unsafe fn copy_words(from: *const u8, into: &mut [u8]) {
 /// As for [`copy`].
 unsafe fn copy_bytes(from: *const u8, into: &mut [u8]) {
     for (i, byte) in into.iter_mut().enumerate() {
-        // SAFETY: the byte lies in the bytes that the caller promises.
+        // SAFETY: the byte is in the bytes that the caller promises.
         let from = unsafe { AtomicU8::from_ptr(from.add(i).cast_mut()) };
         *byte = from.load(Ordering::Relaxed);
     }

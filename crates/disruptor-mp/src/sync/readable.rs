@@ -12,7 +12,7 @@ pub(crate) struct Readable {
 }
 
 impl Readable {
-    /// One that is not set.
+    /// A flag that is not set.
     ///
     /// # Errors
     /// The system refuses an eventfd.
@@ -27,7 +27,7 @@ impl Readable {
 
     pub(crate) fn clear(&self) {
         let mut count = [0; 8];
-        // It does not block: nothing to read is an error that says that it was clear.
+        // It does not block: if there is nothing to read, the error says that the flag was clear.
         let _ = rustix::io::read(&self.eventfd, &mut count);
     }
 }

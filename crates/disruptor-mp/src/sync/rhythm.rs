@@ -17,20 +17,20 @@ use lateness::Lateness;
 use recent::{Recent, Sample};
 use std::time::{Duration, Instant};
 
-/// Gaps below this are spun through, at any cost: a sleep is 20 µs late, and costs as much. A little less than 150 µs,
-/// since samples are off.
+/// A waiter spins through gaps below this, at any cost: a sleep is 20 µs late, and costs as much. A little less than
+/// 150 µs, because samples are inexact.
 const SHORT: Duration = Duration::from_micros(145);
 
-/// The same for gaps without a rhythm, whose mean is that far off now and then.
+/// The same for gaps without a rhythm: their mean can be that far off.
 const SHORT_IRREGULAR: Duration = Duration::from_micros(175);
 
-/// The longest that gaps are spun through; then traffic has stopped.
+/// The longest spin through a gap; after it, traffic counts as stopped.
 const SHORT_MAX: Duration = Duration::from_micros(300);
 
-/// How long a waiter that knows nothing spins before it sleeps: about what the wake takes that it hopes to save.
+/// How long a waiter that has learned nothing spins before it sleeps: about as long as the wake takes that it may save.
 const HOPE: Duration = Duration::from_micros(20);
 
-/// How long a waiter spins that then sleeps at the bell, if it spins at all.
+/// How long a waiter spins before it sleeps at the bell, if it spins at all.
 const SOON: Duration = Duration::from_micros(10);
 
 /// What an event may cost in cpu time: this, or a part of the gap to it, whichever is more.
@@ -52,8 +52,8 @@ const MISSED_MAX: u64 = 8;
 /// How many of the last samples a span of spinning must hold, at least.
 const SAMPLES_MIN: usize = 3;
 
-/// A span that holds all samples may be this part of its end long; one that holds half of them a quarter of that, since
-/// some few lie together by chance.
+/// A span that holds all samples may be as long as its end divided by this. A span that holds half of them may be a
+/// quarter as long, because a few samples may be close together by chance.
 const END_TO_WIDTH: u64 = 2;
 
 /// Spans of spinning in one wait.
@@ -79,7 +79,7 @@ impl Rhythm {
     /// nothing about the rhythm.)
     pub(crate) fn arrived(&mut self, begin: Instant, seen: Seen, now: Instant) {
         // A waiter that spins sees an event when it comes. One that slept was woken late: what it sees is the end of
-        // its sleep. A gap that was taken from that would make the next sleep as long, and the one after it.
+        // its sleep. A gap measured to that moment would make the next sleep as long, and the one after it.
         let rang = now.checked_sub(self.lateness.typical()).unwrap_or(now);
         let came = match seen {
             Seen::Spinning => now,
@@ -106,7 +106,7 @@ impl Rhythm {
             return Plan::spinning_first(begin, HOPE);
         };
         let mean = gaps.iter().sum::<Sample>() / gaps.len() as u64;
-        // Twice the longest: what is irregular comes later than all the last ones now and then.
+        // Twice the longest: an irregular event may come later than all of the last ones.
         let through = (2 * Duration::from_nanos(waits[waits.len() - 1])).clamp(HOPE, SHORT_MAX);
         if mean < ns(SHORT) || are_short_but_one(&gaps) {
             return Plan::spinning_first(begin, through);
@@ -133,10 +133,10 @@ impl Rhythm {
     }
 
     /// The wait of [`Block`](super::wait::WaitStrategy::Block) that begins at `begin`. It spins first only if one of
-    /// the last events came about so soon: the spin costs more than the sleep that follows.
+    /// the last events came within about that time: the spin costs more than the sleep that follows.
     pub(crate) fn plan_to_sleep(&self, begin: Instant) -> Plan {
         let waits = self.waits.sorted();
-        // What came while we fell asleep and were woken may have come while we would have spun.
+        // An event that came while we fell asleep and were woken might have come while we spun.
         let soon = ns(SOON + self.lateness.high());
         let is_worth_it = waits.len() < SAMPLES_MIN || waits[0] < soon;
         Plan::spinning_first(begin, if is_worth_it { SOON } else { Duration::ZERO })
@@ -159,8 +159,8 @@ impl Rhythm {
         spans
     }
 
-    /// The earliest span after `after` that holds enough samples and is worth its cost; of those that begin there, the
-    /// longest.
+    /// The earliest span after `after` that holds enough samples and is worth its cost. Of the spans that begin there,
+    /// the longest.
     fn next_span(&self, samples: &[Sample], after: u64, budget_ns: u64) -> Option<Span> {
         let first = samples.partition_point(|&sample| sample < after);
         let last_begin = (samples.len() + 1).saturating_sub(SAMPLES_MIN);
@@ -176,7 +176,7 @@ impl Rhythm {
         let typical = ns(self.lateness.typical());
         // The longer a sleep, the later it ends.
         let lead = ns(self.lateness.high()) + low / LOW_TO_LEAD;
-        // The next one may lie a little outside of what few samples span.
+        // The next one may be a little outside the range of so small a sample.
         let margin = (high - low) / 6;
         let until = high + margin + lead;
         let left = &samples[samples.partition_point(|&sample| sample < after)..];
@@ -193,7 +193,7 @@ impl Rhythm {
         let mut from = earliest.max(after + ns(NAP_MIN));
         let whole_ns = cost(from + typical, ns(NAP_COST));
         if whole_ns > budget_ns {
-            // Gets up later, by what is too much for each of those that it may meet.
+            // The waiter wakes later, by the excess divided among the samples that it may meet.
             from += (whole_ns - budget_ns) * samples.len() as u64 / left.len() as u64;
         }
         let cost_ns = cost(from + typical, ns(NAP_COST));
@@ -209,7 +209,7 @@ fn are_short_but_one(gaps: &[Sample]) -> bool {
 }
 
 /// Whether the `held` ones of `count` samples lie close enough together that the next one will be near them. Short ones
-/// need not: they are spun through from the beginning.
+/// need not be: the waiter spins from the beginning.
 fn is_regular(held: &[Sample], count: usize) -> bool {
     let (low, high) = (held[0], held[held.len() - 1]);
     let (held, count) = (held.len() as u64, count as u64);
@@ -247,7 +247,7 @@ impl Spans {
     }
 }
 
-/// How a waiter came to see its event: what it did between its last look and the one before.
+/// How a waiter saw its event: what it did between its last look and the one before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Seen {
     /// It spun.
@@ -258,8 +258,8 @@ pub(crate) enum Seen {
     TimedOut { due: Instant },
 }
 
-/// One wait: spins in each of its spans, which are in order, and sleeps elsewhere. A span that ends where it begins is
-/// none.
+/// One wait: spins in each of its spans, which are in order, and sleeps at other times. A span that ends where it
+/// begins is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     spans: [(Instant, Instant); SPANS],

@@ -16,10 +16,10 @@ impl<T: Send + Sync> Settled<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The value; if there is none, that of `make`. Threads that come at once may all make one: the first that is
-    /// stored is that of all.
+    /// The value; if there is none, that of `make`. Threads that come at the same time may each make one: all use the
+    /// first that is stored.
     pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &'static T {
-        // Acquire pairs with the Release below: who finds the value finds what is in it.
+        // Acquire pairs with the Release below: a thread that finds the value sees its content.
         let found = self.0.load(Ordering::Acquire);
         // SAFETY: null, or what was leaked below: it is never freed and never borrowed mutably, and `T` may be shared
         // by threads.
@@ -27,7 +27,7 @@ impl<T: Send + Sync> Settled<T> {
             return found;
         }
         let made = Box::into_raw(Box::new(make()));
-        // Release: see above. Acquire on failure, for the same: the value is another thread's.
+        // Release: see above. Acquire on failure, for the same reason: the value is another thread's.
         match self.0.compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Acquire) {
             // SAFETY: leaked a moment ago, and from now on as above.
             Ok(_) => unsafe { &*made },

@@ -7,7 +7,7 @@
 use crate::sync::primitive::{AtomicU32, Ordering};
 use std::hint::black_box;
 
-/// A word of the waiter's own.
+/// A word that only the waiter uses.
 pub(crate) struct SpinGap(AtomicU32);
 
 impl SpinGap {
@@ -20,7 +20,7 @@ impl SpinGap {
     #[inline(always)]
     pub(crate) fn pass(&self) {
         if cfg!(target_arch = "x86_64") {
-            // `SeqCst` or not, it is the same instruction: its effect is on time, and nothing depends on its order.
+            // `SeqCst` would be the same instruction. Only its duration matters, and nothing depends on its order.
             black_box(&self.0).fetch_add(1, Ordering::Relaxed);
         } else {
             std::hint::spin_loop();

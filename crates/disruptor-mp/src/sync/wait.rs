@@ -31,10 +31,11 @@ pub enum WaitStrategy {
     },
     /// Sleeps this long between two looks.
     Sleep(Duration),
-    /// Sleeps in the kernel until woken. Spins for ten microseconds before it, if one of the last events came about so
-    /// soon. An event is seen 20 to 50 µs late (a wake of a core that is idle), for about 10 µs of cpu time each.
+    /// Sleeps in the kernel until woken. Spins for ten microseconds before it, if one of the last events came within
+    /// about that time. An event is seen 20 to 50 µs late (a wake of a core that is idle), for about 10 µs of cpu time
+    /// each.
     Block,
-    /// Learns when events come: spins near the times at which one of the last eight came, and sleeps elsewhere.
+    /// Learns when events come: spins near the times at which one of the last eight came, and sleeps at other times.
     ///
     /// | from event to event | seen | costs |
     /// |---|---|---|
@@ -42,13 +43,13 @@ pub enum WaitStrategy {
     /// | longer, regular to 20 % | as by spinning | at most a quarter of a core, or 50 µs an event |
     /// | irregular | as by `Block` | as `Block` |
     ///
-    /// A new rhythm is learned within ten events. What comes at another time than expected wakes it, as it wakes
-    /// `Block`. While nothing comes it sleeps.
+    /// A new rhythm is learned within ten events. An event at an unexpected time wakes it, as it wakes `Block`. While
+    /// nothing comes it sleeps.
     #[default]
     Adaptive,
 }
 
-/// `WaitStrategy` under the name that the contract has for it.
+/// An alias of `WaitStrategy`.
 pub type AutoWaitStrategy = WaitStrategy;
 
 /// A text that names no wait strategy.
@@ -100,14 +101,14 @@ impl WaitStrategy {
     /// `InvalidWaitSetting` if the variable is set to something else; nothing falls back silently.
     pub fn overridden(self) -> Result<Self, InvalidWaitSetting> {
         match std::env::var_os(VARIABLE) {
-            // What is no Unicode has a character in its place that no strategy has.
+            // In a value that is not Unicode, a replacement character makes the parse fail.
             Some(value) => value.to_string_lossy().parse().map_err(InvalidWaitSetting),
             None => Ok(self),
         }
     }
 }
 
-/// As `FromStr` reads it: `busy-spin`, `yield:50`. A sleep is said in whole microseconds.
+/// In the form that `FromStr` reads: `busy-spin`, `yield:50`. A sleep is in whole microseconds.
 impl std::fmt::Display for WaitStrategy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -121,11 +122,11 @@ impl std::fmt::Display for WaitStrategy {
     }
 }
 
-/// The longest that anybody sleeps without looking at the ring and at its peers. A process can be killed between its
-/// store and its wake, so no sleep may rest on being woken; and who waits must learn of a death within 100 ms.
+/// The longest sleep of a waiter without a look at the ring and at its peers. A process can be killed between its store
+/// and its wake, so no sleep may depend on being woken; and a waiter must learn of a death within 100 ms.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
-/// Sleep of somebody who cannot issue the barrier that its waker relies on.
+/// The longest sleep of a waiter that cannot issue the barrier that its waker relies on.
 pub(crate) const SLICE_WITHOUT_BARRIER: Duration = Duration::from_millis(1);
 
 /// How often a spinning waiter looks at its peers, which costs it a system call.
@@ -134,7 +135,8 @@ const EXAMINE_INTERVAL: Duration = Duration::from_millis(10);
 /// Looks between two readings of the clock while spinning.
 const SPINS_PER_CLOCK: u32 = 64;
 
-/// Looks before any clock is read: what is about to arrive is not worth a clock reading. About three microseconds.
+/// Looks before the clock is read: an event that is about to arrive is not worth a clock reading. About three
+/// microseconds.
 const FIRST_SPINS: u32 = 512;
 
 /// The end of a wait for at most `timeout` that begins now; `None` if it has none, as for [`Duration::MAX`].
@@ -159,11 +161,11 @@ pub(crate) trait Awaited {
     /// Sleeps for at most `slice`, or until woken.
     fn park(&mut self, slice: Duration);
 
-    /// Looks at the ring once without success so far; for the counters.
+    /// Counts looks at the ring without success, for the counters.
     fn count_spins(&mut self, spins: u64);
 }
 
-/// The first looks of a wait, without a clock: whether `is_ready` has said yes, and how often it was asked before.
+/// The first looks of a wait, without a clock: whether `is_ready` returned `true`, and how many looks came before.
 #[inline(always)]
 pub(crate) fn spin_first(mut is_ready: impl FnMut() -> bool) -> (bool, u32) {
     let (gap, mut spins) = (SpinGap::new(), 0);
@@ -232,8 +234,7 @@ impl Waiter {
                 WaitStrategy::BusySpin => self.spin(awaited, || gap.pass()),
                 WaitStrategy::BusySpinWithSpinLoopHint => self.spin(awaited, std::hint::spin_loop),
                 WaitStrategy::SpinThenYield { spins } if spins > SPINS_PER_CLOCK && now - begin < EXAMINE_INTERVAL => {
-                    // The first `spins` looks, at about ten nanoseconds each, are the clock's business and not a
-                    // count's.
+                    // The first `spins` looks, at about ten nanoseconds each, are a time and not a count.
                     let budget = Duration::from_nanos(u64::from(spins) * 10);
                     if now - begin < budget {
                         self.spin(awaited, std::hint::spin_loop)

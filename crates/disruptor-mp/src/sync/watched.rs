@@ -10,7 +10,7 @@ use super::bell::{Bell, Ticket};
 use super::primitive::{AtomicI64, AtomicU32, Ordering, Site, weakened};
 use std::sync::Arc;
 
-/// What nothing waits for; everything else that may be waited for, mostly a position, is not negative.
+/// The value of a watch that waits for nothing. Every other value, mostly a position, is not negative.
 const DISARMED: i64 = -1;
 
 /// What a watch waits for.
@@ -18,23 +18,23 @@ pub(crate) trait Post: Send + Sync {
     /// The bell that is rung when there is news for `position`.
     fn bell(&self, position: i64) -> &Bell;
 
-    /// The word in which the one that rings it says how it announces.
+    /// The word in which the waker says how it announces.
     fn announce(&self, position: i64) -> &AtomicU32;
 
     /// Whether what is waited for at `position` is there, or will never come. No system call.
     fn has_news(&self, position: i64) -> bool;
 
-    /// Whether the one that rings is dead. Costs a system call.
+    /// Whether the waker is dead. Costs a system call.
     fn is_deserted(&self, position: i64) -> bool;
 }
 
-/// What is called when there is news: quick, and does not wait.
+/// The function that is called when there is news. It is quick, and does not wait.
 type Call = Arc<dyn Fn() + Send + Sync>;
 
 pub(crate) struct Watched {
     post: Box<dyn Post>,
-    /// What is waited for, or [`DISARMED`]. Armed by the owner of the watch, disarmed by the thread as it calls, or by
-    /// the owner.
+    /// What is waited for, or [`DISARMED`]. The owner of the watch arms it. The thread disarms it when it calls; the
+    /// owner may, too.
     position: AtomicI64,
     call: Call,
 }
@@ -56,9 +56,9 @@ impl Watched {
 
     /// Asks the thread that is called at `desk` for one call when there is news for `position`.
     pub(crate) fn arm(&self, position: i64, desk: &Desk) {
-        // Release pairs with the thread's Acquire; and the barrier in the call that follows, with the thread's own
-        // between its announcement and its look at the positions: either it sees this one, or we see that it sleeps and
-        // call it.
+        // Release pairs with Acquire in `park`. The barrier in the call that follows pairs with the thread's own
+        // barrier between its announcement and its look at the positions: either it sees this position, or we see that
+        // it sleeps and call it.
         self.position.store(position, Ordering::Release);
         desk.call();
     }
@@ -71,9 +71,9 @@ impl Watched {
         self.position.store(DISARMED, Ordering::Release);
     }
 
-    /// Calls, unless something else than `position` is waited for by now.
+    /// Calls, unless the watch waits for something else than `position` by now.
     fn call(&self, position: i64) {
-        // Who armed again meanwhile has looked itself; its new request is dealt with in the next round.
+        // An owner that armed the watch again meanwhile has looked itself; the next round handles its new request.
         let disarmed = self.position.compare_exchange(position, DISARMED, Ordering::AcqRel, Ordering::Relaxed);
         if disarmed.is_ok() {
             (self.call)();
@@ -81,10 +81,10 @@ impl Watched {
     }
 }
 
-/// Where a thread sleeps that serves watches, beside the bells of their posts.
+/// A bell at which a thread that serves watches sleeps, besides the bells of their posts.
 pub(crate) struct Desk {
     bell: Bell,
-    /// How the bell is rung: always with a fence of the caller's.
+    /// How the bell is rung: the caller always issues a fence.
     announce: AtomicU32,
 }
 
@@ -150,8 +150,8 @@ impl Round {
             return None;
         }
         let still = self.parked.filter(|it| it.position == position && post.bell(position).is_silent_since(it.ticket));
-        // Announced and passed the barrier for this position before: a producer that publishes sees it. Only otherwise
-        // do it (again).
+        // If the thread has announced itself and passed the barrier for this position before, a producer that publishes
+        // sees it. Otherwise the thread does it (again).
         let parked = still.unwrap_or_else(|| {
             let ticket = post.bell(position).announce();
             Parked { position, ticket, barrier: before_second_look(post.announce(position)) }

@@ -17,14 +17,13 @@ use std::time::{Duration, Instant};
 /// How many watches one thread serves: the kernel waits for 128 words at once, and one is the thread's own.
 pub(crate) const WATCHES_PER_THREAD: usize = 127;
 
-/// Where the thread looks once a millisecond because the kernel has no wait for several words (before Linux 5.16, or
-/// filtered out).
+/// The thread looks this often if the kernel has no wait for several words (before Linux 5.16, or filtered out).
 const POLL: Duration = Duration::from_millis(1);
 
-/// How long it sleeps there while nothing is armed: only a call can bring work.
+/// How long it sleeps in that case while nothing is armed: only a call can bring work.
 const REST: Duration = Duration::from_secs(60);
 
-/// What is called once when the post has news. Only one thread at a time arms it.
+/// A request for one call when the post has news. Only one thread at a time arms it.
 pub(crate) struct Watch {
     watched: Arc<Watched>,
     group: &'static Group,
@@ -49,7 +48,7 @@ impl Watch {
         Ok(Self { watched, group })
     }
 
-    /// Waits for another post from now on. It is not armed; what is called stays the same.
+    /// Waits for another post from now on. It is not armed; the function that is called stays the same.
     pub(crate) fn turn_to(&mut self, post: Box<dyn Post>) {
         let watched = self.watched.turned_to(post);
         self.group.exchange(&self.watched, &watched);
@@ -65,7 +64,7 @@ impl Watch {
         self.watched.post()
     }
 
-    /// Asks for one call when there is news for `position`, in place of what was asked for before.
+    /// Asks for one call when there is news for `position`, instead of the earlier request.
     pub(crate) fn arm(&self, position: i64) {
         self.watched.arm(position, &self.group.desk);
     }
@@ -91,15 +90,15 @@ impl Drop for Watch {
 
 /// All watches of this process.
 struct Registry {
-    /// In which process it is in use. Another one has its own registry, because neither threads nor locks survive a
-    /// fork.
+    /// The fork epoch of the process that uses it. A child of a fork has its own registry, because neither threads nor
+    /// locks survive a fork.
     fork_epoch: u32,
     /// The longest sleep while something is armed.
     slice: Duration,
     /// Whether to try the wait for several words.
     waits_for_several: bool,
     spawn: Spawn,
-    /// As many as there ever were watches for, a few hundred bytes each, never freed.
+    /// As many as the largest number of watches needed, a few hundred bytes each, never freed.
     groups: Mutex<Vec<&'static Group>>,
     /// The registry of a process that was forked from this one.
     next: Settled<Registry>,
@@ -140,7 +139,7 @@ impl Registry {
         registry
     }
 
-    /// Takes `watched` into the first group that has room, and a thread or a way to get one.
+    /// Adds `watched` to the first group that has room, and that has a thread or can start one.
     fn enter(&self, watched: &Arc<Watched>) -> io::Result<&'static Group> {
         // Nothing panics while it is held, and if it did, a list of groups is whole at any moment.
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +148,7 @@ impl Registry {
             match group.enter(watched, self.spawn) {
                 Ok(true) => return Ok(group),
                 Ok(false) => {}
-                // Another one may have a thread.
+                // Another group may have a thread.
                 Err(error) => refused = Some(error),
             }
         }
@@ -176,7 +175,7 @@ fn spawn(group: &'static Group) -> io::Result<()> {
     std::thread::Builder::new().name("myelon-doorbell".into()).spawn(|| group.run()).map(drop)
 }
 
-/// What is missing where no group with a thread has room.
+/// The error if no group with a thread has room.
 fn no_thread(refused: &io::Error) -> io::Error {
     let text = format!(
         "a doorbell needs a thread, one for each {WATCHES_PER_THREAD} of a process, and the system refuses to start \
@@ -235,7 +234,7 @@ impl Group {
             {
                 let mut state = self.state();
                 if state.watched.is_empty() {
-                    // Whoever enters next sees this and starts another thread.
+                    // The next watch that enters sees this and starts another thread.
                     state.has_thread = false;
                     return;
                 }
@@ -285,7 +284,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// A counter that somebody steps, with a bell.
+    /// A counter that another thread steps, with a bell.
     struct Counter {
         count: AtomicI64,
         bell: Bell,
@@ -357,7 +356,7 @@ mod tests {
                 let (there, back) = (&there, &back);
                 scope.spawn(move || {
                     for round in 0..rounds {
-                        // Now before, now while and now after the other side prepares to sleep.
+                        // Sometimes before, sometimes while and sometimes after the other side prepares to sleep.
                         (0..round * 37 % 1500).for_each(|_| std::hint::spin_loop());
                         there.step(announce);
                         while back.count.load(Ordering::Acquire) <= round {
@@ -415,7 +414,7 @@ mod tests {
         let mut registry = Registry::new(Duration::from_secs(3600), true);
         let counters: Vec<_> = (0..=2 * WATCHES_PER_THREAD).map(|_| Counter::new(Announce::Fenced)).collect();
         let watched = || Watched::new(Box::new(Arc::clone(&counters[0])), Arc::new(|| ()));
-        // What a registry that may start threads has left: three groups, of which the first two have none.
+        // What a registry that could start threads earlier has: three groups, of which the first two have no thread.
         let groups: Vec<&'static Group> = (0..3)
             .map(|_| {
                 let state = Mutex::default();
@@ -440,7 +439,7 @@ mod tests {
         watches.last().unwrap().watch.arm(0);
         counters[WATCHES_PER_THREAD - 1].step(Announce::Fenced);
         assert!(is_readable(watches.last().unwrap(), LIMIT));
-        // Now that one is full.
+        // Now that group is full.
         assert_eq!(registry.enter(&watched()).map(drop).unwrap_err().to_string(), text);
         assert_eq!(registry.groups.lock().unwrap().len(), 3, "no group is made in which nothing is");
         watches.clear();

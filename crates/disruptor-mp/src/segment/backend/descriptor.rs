@@ -13,7 +13,7 @@ use super::window::Window;
 use super::{Access, Fault, GIVE_TO_GROUP, Identity};
 
 /// How much is reserved per call. A signal interrupts a reservation and undoes what this call did; a process whose
-/// timer ticks faster than a whole segment can be reserved would never finish. One such piece takes about a
+/// timer fires more often than it takes to reserve a whole segment would never finish. One piece takes about a
 /// millisecond.
 #[cfg(any(target_os = "linux", test))]
 const RESERVE_STEP_BYTES: u64 = 4 << 20;
@@ -21,8 +21,8 @@ const RESERVE_STEP_BYTES: u64 = 4 << 20;
 /// The shortest step that is tried when longer ones are interrupted: one page, which takes about a microsecond.
 const RESERVE_STEP_MIN_BYTES: u64 = 4096;
 
-/// How often in a row the shortest step may be interrupted. A file system that answers so every time would otherwise
-/// keep us for ever.
+/// How often in a row the shortest step may be interrupted. Otherwise a file system that always answers so would keep
+/// us in the loop without end.
 const INTERRUPTIONS_MAX: u32 = 1000;
 
 pub(super) fn len(descriptor: impl AsFd) -> io::Result<u64> {
@@ -47,14 +47,13 @@ pub(super) fn open_flags(access: Access) -> OFlags {
     how | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK
 }
 
-/// Opens the object of `descriptor` again: another open file description of the same object, whatever became of its
-/// name.
+/// Opens the object of `descriptor` again: another open file description of the same object, even if its name is gone.
 #[cfg(target_os = "linux")]
 pub(super) fn reopen(descriptor: impl AsFd, access: Access) -> io::Result<OwnedFd> {
     Ok(fs::open(proc_path(descriptor), open_flags(access), Mode::empty())?)
 }
 
-/// The kernel's own name of an open object. Follows to the object itself, also when it has no other name.
+/// The kernel's own name of an open object. It leads to the object itself, even if that has no other name.
 #[cfg(target_os = "linux")]
 pub(super) fn proc_path(descriptor: impl AsFd) -> String {
     use std::os::fd::AsRawFd;
@@ -77,7 +76,7 @@ pub(super) fn set_permissions(descriptor: impl AsFd, mode: u32, group: Option<u3
     if let Some(gid) = group {
         fs::fchown(&descriptor, None, Some(fs::Gid::from_raw(gid))).map_err(Fault::of(GIVE_TO_GROUP))?;
     }
-    // The mode given to `open` was narrowed by the umask, which must not take away what was asked for here.
+    // The umask has narrowed the mode given to `open`, but the caller wants exactly this mode.
     fs::fchmod(&descriptor, Mode::from_raw_mode(mode as _)).map_err(Fault::of("fchmod"))
 }
 
@@ -122,7 +121,7 @@ fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
     reserve_in_steps(total_len, RESERVE_STEP_BYTES, step).map_err(Fault::of("fallocate"))
 }
 
-/// Elsewhere there is no reservation by range, only one of the whole at the end of the file.
+/// Other systems cannot reserve a range, only the whole length at the end of the file.
 #[cfg(not(target_os = "linux"))]
 fn reserve(descriptor: impl AsFd, total_len: u64) -> Result<(), Fault> {
     let whole = |_, _| fs::fallocate(&descriptor, FallocateFlags::empty(), 0, total_len);
@@ -151,27 +150,28 @@ fn reserve_in_steps(
     Ok(())
 }
 
-/// Whether what is reserved here is memory, and counts against a memory limit.
+/// Whether space reserved here is memory that counts against a memory limit.
 #[cfg(target_os = "linux")]
 pub(super) fn is_memory(descriptor: impl AsFd) -> bool {
     matches!(file_system(descriptor).as_str(), "tmpfs" | "ramfs")
 }
 
-/// Elsewhere there are no memory limits of this kind.
+/// Other systems have no memory limits of this kind.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_memory(_descriptor: impl AsFd) -> bool {
     false
 }
 
-/// The longest file that this process may make, if there is a limit. Going beyond it is SIGXFSZ before it is an error.
+/// The longest file that this process may make, if there is a limit. A process that exceeds it gets SIGXFSZ before it
+/// gets an error.
 pub(super) fn longest_file_bytes() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }
 
-/// Whether the file system cannot have that many bytes, whoever asks. Reserving piece by piece until it is full would
-/// succeed or fail just the same, but would take the space from everybody else for that time.
+/// Whether the file system cannot give that many bytes to any process. Reserving piece by piece would succeed or fail
+/// just the same, but would fill the file system for all other processes meanwhile.
 fn is_certainly_too_full(descriptor: impl AsFd, wanted_bytes: u64) -> bool {
-    // A file system without a limit says that it has no blocks at all.
+    // A file system without a limit reports 0 blocks.
     fs::fstatvfs(descriptor)
         .is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bfree.saturating_mul(stat.f_frsize) < wanted_bytes)
 }
@@ -201,7 +201,7 @@ pub(super) fn file_system(descriptor: impl AsFd) -> String {
     name.to_owned()
 }
 
-/// Only used in messages; elsewhere they do without.
+/// Only used in messages; other systems have none.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn file_system(_descriptor: impl AsFd) -> String {
     "unknown".to_owned()

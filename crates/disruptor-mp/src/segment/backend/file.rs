@@ -17,7 +17,7 @@ use super::super::name::{self, InvalidName};
 use super::{Access, Backend, Fault, Identity, Object, Request, descriptor};
 use crate::step::turn;
 
-/// As much of a name as the name beside it keeps: file systems stop at 255 bytes.
+/// How much of a name the hidden name of a replacement keeps: file systems limit names to 255 bytes.
 const ASIDE_NAME_BYTES_MAX: usize = 200;
 
 /// A name in a directory. The last component is never followed if it is a symlink, and it cannot be `..`.
@@ -38,7 +38,7 @@ impl DirEntry {
         Ok(Self { path: dir.join(name), dir })
     }
 
-    /// A hidden name beside this one, the same for every process.
+    /// A hidden name in the same directory. It is the same for every process.
     fn path_aside(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().as_bytes();
         let name = OsStr::from_bytes(&name[..name.len().min(ASIDE_NAME_BYTES_MAX)]);
@@ -54,7 +54,7 @@ impl DirEntry {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match fs::open(&self.dir, flags, Mode::RUSR | Mode::WUSR) {
             Ok(descriptor) => Ok(Some(Object::Descriptor(descriptor.into()))),
-            // What file systems say that cannot do it, and kernels that do not know the flag.
+            // The answers of file systems that cannot do it, and of kernels that do not know the flag.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
             Err(errno) => Err(Fault::new("open the directory for a new file (O_TMPFILE)", errno)),
         }
@@ -79,7 +79,8 @@ impl Backend for DirEntry {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
         let new = fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR).map_err(Fault::of("open(O_CREAT | O_EXCL)"))?;
         descriptor::set_permissions(&new, request.mode, request.group).inspect_err(|_| {
-            // Ours for certain: created exclusively a moment ago, and nobody removes what has no header yet.
+            // It is certainly ours: created exclusively a moment ago, and no process removes an object without a
+            // header.
             let _ = fs::unlink(&self.path);
         })?;
         Ok(Object::Descriptor(new.into()))
@@ -104,8 +105,8 @@ impl Backend for DirEntry {
         turn!();
         match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
-            // What the kernel says of a symlink that is not followed, of a directory and of a socket. None of the three
-            // texts says what it is.
+            // The kernel's answers for a symlink that is not followed, a directory and a socket. None of the three
+            // texts says what the object is.
             Err(errno @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
                 let stat = fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).map_err(Fault::of("fstatat"))?;
                 Err(special(&stat).unwrap_or_else(|| Fault::new("open", errno)))
@@ -166,12 +167,12 @@ impl Backend for DirEntry {
 
     fn free_bytes_without_inodes(&self) -> Option<u64> {
         let stat = fs::statvfs(&self.dir).ok()?;
-        // A file system that makes inodes as it goes says that it has none at all.
+        // A file system that makes inodes on demand reports 0 inodes.
         (stat.f_files > 0 && stat.f_ffree == 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
-/// What is wrong with an object that is no regular file: like a symlink, nothing that we would put there.
+/// The fault of an object that is not a regular file. We never create such an object, nor a symlink.
 fn special(stat: &fs::Stat) -> Option<Fault> {
     let what = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => return None,
@@ -190,7 +191,7 @@ thread_local! {
     static NO_TMPFILE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Runs `run` as if no file system could make a file without a name; in this thread only.
+/// Runs `run` as if no file system could make a file without a name. In this thread only.
 #[cfg(test)]
 pub(in crate::segment) fn pretend_no_tmpfile<T>(run: impl FnOnce() -> T) -> T {
     NO_TMPFILE.set(true);

@@ -15,7 +15,7 @@ use super::window::Window;
 use super::{Access, Backend, Cell, Fault, Identity, Object, Request, descriptor, named_draft_of_a_cell};
 use crate::sync::primitive::{AtomicU32, Ordering};
 
-/// An empty place in this process's memory: creation fills it, and clones of it open what was created. The memory lives
+/// An empty place in this process's memory. Creation fills it, and clones of it open what was created. The memory lives
 /// as long as the place or any handle.
 #[derive(Clone, Debug, Default)]
 pub struct HeapObject {
@@ -28,8 +28,8 @@ impl HeapObject {
         Self::default()
     }
 
-    /// What is here. A child of a fork finds its places empty: it has a copy of the parent's memory, in which nothing
-    /// will ever be published, and in which two mappings of one line are no longer the same.
+    /// The content of this place. In a child of a fork it is empty: the child has a copy of the parent's memory, in
+    /// which nothing will ever be published, and in which two mappings of one line are no longer the same memory.
     fn cell(&self) -> &Cell {
         self.cell.with(|content| {
             content.take_if(|object| matches!(object, Object::Heap(memory) if memory.fork_epoch != fork_epoch()));
@@ -65,7 +65,7 @@ impl Backend for &HeapObject {
     }
 
     fn longest_object_bytes(&self, request: &Request) -> Option<u64> {
-        // What is mapped twice is a file.
+        // Memory that is mapped twice is a file.
         request.again.and_then(|_| descriptor::longest_file_bytes())
     }
 }
@@ -78,14 +78,14 @@ pub(in crate::segment) struct HeapMemory {
     fork_epoch: u32,
 }
 
-/// Where the memory is from.
+/// Where the memory comes from.
 #[derive(Debug)]
 enum Bytes {
     Allocated {
         start: NonNull<u8>,
         layout: Layout,
     },
-    /// The allocator cannot give the same memory twice: a file without a name, of which nobody else knows.
+    /// The allocator cannot map the same memory twice, so this is a file without a name that no other process can open.
     MappedTwice(ForkSafe<Window>),
 }
 
@@ -96,14 +96,14 @@ struct Locks {
     whole: bool,
 }
 
-// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the
-// pointer.
+// SAFETY: the memory is plain bytes that belong to no thread; the code that gets the pointer has the duty to
+// synchronise accesses.
 unsafe impl Send for HeapMemory {}
-// SAFETY: as above; the lock table is behind its mutex.
+// SAFETY: as above; the lock table is protected by its mutex.
 unsafe impl Sync for HeapMemory {}
 
 impl HeapMemory {
-    /// `len` bytes, and after them once more the section `again`, with which they end.
+    /// `len` bytes, and after them the section `again` a second time. It is the last section.
     fn zeroed(len: u64, again: Option<Section>) -> Result<Self, Fault> {
         let out_of_memory = || Fault::new("allocate", io::ErrorKind::OutOfMemory);
         let len = usize::try_from(len).map_err(|_| out_of_memory())?;
@@ -134,7 +134,7 @@ impl HeapMemory {
         }
     }
 
-    /// The header page as words: some of them change while others read.
+    /// The header page as words: some of them change while other threads read them.
     fn header_words(&self) -> &[AtomicU32] {
         // SAFETY: the memory is at least a header page, aligned to one, initialised, and lives as long as `self`. Its
         // header page is only ever accessed as atomics: by this function's callers and by `Segment`.
@@ -148,7 +148,7 @@ impl HeapMemory {
         bytes
     }
 
-    /// Writes the header page of an object that nobody else can find yet.
+    /// Writes the header page of an object that no other thread can find yet.
     pub(super) fn fill(&self, page: &[u8]) {
         for (word, bytes) in self.header_words().iter().zip(page.as_chunks().0) {
             word.store(u32::from_ne_bytes(*bytes), Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl HeapMemory {
     }
 
     fn locks(&self) -> MutexGuard<'_, Locks> {
-        // A panic elsewhere cannot leave the table half changed.
+        // A panic in another thread cannot leave the table half changed.
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -204,13 +204,13 @@ impl Drop for HeapMemory {
     }
 }
 
-/// A file that has no name and is in memory.
+/// A memory file without a name.
 #[cfg(target_os = "linux")]
 fn nameless_file() -> io::Result<OwnedFd> {
     Ok(fs::memfd_create("disruptor-mp-heap", fs::MemfdFlags::CLOEXEC)?)
 }
 
-/// A file that has no name any more. It may be written back to the disk now and then.
+/// A file that has lost its name. The system may write it back to the disk now and then.
 #[cfg(not(target_os = "linux"))]
 fn nameless_file() -> io::Result<OwnedFd> {
     use crate::sync::primitive::AtomicU32;

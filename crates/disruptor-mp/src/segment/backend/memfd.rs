@@ -7,10 +7,10 @@ use rustix::fs::{self, MemfdFlags, SealFlags};
 
 use super::{Access, Backend, Cell, Fault, GET_SEALS, Identity, Object, Request, descriptor, named_draft_of_a_cell};
 
-/// A memory file, or the empty place for one: creation fills it, and clones of it open what was created.
+/// A memory file, or the empty place for one. Creation fills it, and clones of it open what was created.
 ///
-/// A new memory file is sealed against shrinking and growing before anybody else sees it, so that no peer can make our
-/// mapping end in SIGBUS. One that was received is refused if it is not.
+/// A new memory file is sealed against shrinking and growing before any other process sees it, so that no peer can
+/// cause a SIGBUS in our mapping. A received memory file is refused if it is not sealed.
 #[derive(Clone, Debug)]
 pub struct MemfdObject {
     label: String,
@@ -67,7 +67,7 @@ impl Backend for &MemfdObject {
             }
             Err(errno) => return Err(Fault::new(GET_SEALS, errno)),
         }
-        // Opened again, because the description that was received may carry somebody else's locks.
+        // Opened again, because the received description may carry locks of another process.
         let own = descriptor::reopen(&descriptor, access).map_err(Fault::of("open /proc/self/fd"))?;
         Ok(Some(Object::Descriptor(own.into())))
     }

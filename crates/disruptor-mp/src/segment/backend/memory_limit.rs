@@ -14,31 +14,31 @@ use std::path::{Component, Path, PathBuf};
 /// Where the cgroup file system is mounted by convention.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// The limit that leaves the least: that of the process's group, or of one that encloses it.
+/// The limit that leaves the least: that of the process's cgroup, or of an enclosing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::segment) struct MemoryLimit {
     pub(in crate::segment) limit_bytes: u64,
-    /// What may still be taken until memory is short, page cache that can be dropped and free swap included.
+    /// How much may still be allocated before memory is short, including page cache that can be dropped and free swap.
     pub(in crate::segment) available_bytes: u64,
 }
 
-/// The names of one version's files.
+/// The names of the files in one cgroup version.
 struct Files {
     limit: &'static str,
-    /// The highest number that is a limit.
+    /// Higher numbers mean that there is no limit.
     limit_max: u64,
     usage: &'static str,
-    /// Lines of `memory.stat`: what the kernel takes back before it kills.
+    /// Lines of `memory.stat`: memory that the kernel reclaims before it kills.
     reclaimable: &'static [&'static str],
     swap_limit: &'static str,
     swap_usage: &'static str,
-    /// Whether the last two are about memory and swap together.
+    /// Whether the last two count memory and swap together.
     swap_includes_memory: bool,
 }
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
-    // Beyond it is the highest multiple of a page, of whatever size, which stands for no limit.
+    // The highest multiple of any page size, which means no limit, is above this number.
     limit_max: i64::MAX as u64 - (64 << 10),
     usage: "memory.usage_in_bytes",
     reclaimable: &["total_inactive_file", "total_active_file"],
@@ -58,7 +58,7 @@ const V2: Files = Files {
 };
 
 impl MemoryLimit {
-    /// That of this process, if it has one.
+    /// The limit of this process, if it has one.
     pub(super) fn of_this_process() -> Option<Self> {
         let groups = read(Path::new("/proc/self/cgroup"))?;
         let swap_free_bytes = || {
@@ -68,7 +68,7 @@ impl MemoryLimit {
         Self::find(Path::new(CGROUP_ROOT), &groups, &swap_free_bytes)
     }
 
-    /// `groups` is what `/proc/<pid>/cgroup` says.
+    /// `groups` is the content of `/proc/<pid>/cgroup`.
     fn find(root: &Path, groups: &[u8], swap_free_bytes: &dyn Fn() -> u64) -> Option<Self> {
         let limits = groups.split(|byte| *byte == b'\n').flat_map(|line| {
             let mut fields = line.splitn(3, |byte| *byte == b':');
@@ -93,7 +93,8 @@ impl MemoryLimit {
     /// The limit of one group; `None` without one.
     fn read(group: &Path, files: &Files, swap_free_bytes: &dyn Fn() -> u64) -> Option<Self> {
         let number = |name| text(&group.join(name))?.trim().parse::<u64>().ok();
-        // `max` is no number and no limit. The other files cost more than the rest of making a small ring.
+        // `max` is not a number, so there is no limit. The other files are read only if there is one: reading them
+        // costs more than all else in making a small ring.
         let limit_bytes = number(files.limit).filter(|limit| *limit <= files.limit_max)?;
         let stat = text(&group.join("memory.stat")).unwrap_or_default();
         let swap_free_bytes = swap_free_bytes();
@@ -111,21 +112,21 @@ impl MemoryLimit {
     }
 }
 
-/// What a file of the kernel's says. It has no length before it is read, and each read makes the kernel write it anew:
-/// most come with one.
+/// The content of a kernel file. It has no length before it is read, and each read makes the kernel produce it anew:
+/// most need one read.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(8192);
     fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// [`read`] of one that is text.
+/// [`read`] of a text file.
 fn text(path: &Path) -> Option<String> {
     String::from_utf8(read(path)?).ok()
 }
 
-/// The path of a group below the root of its hierarchy. A group outside of our cgroup namespace is shown as
-/// `/../other`, which our mount does not have.
+/// The path of a group below the root of its hierarchy. A group outside our cgroup namespace is shown as `/../other`,
+/// which our mount does not contain.
 fn group_of(path: &[u8]) -> PathBuf {
     let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     if path.components().all(|part| matches!(part, Component::Normal(_))) { path.to_owned() } else { PathBuf::new() }

@@ -39,7 +39,7 @@ pub(crate) enum Access {
     ReadWrite,
 }
 
-/// Which call failed, and how. Whoever knows the place turns it into an error for the user.
+/// Which call failed, and how. The caller that knows the place turns it into an error for the user.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(super) call: &'static str,
@@ -57,8 +57,8 @@ impl Fault {
     }
 }
 
-/// What tells two objects apart: device and inode, or the address for memory of this process. Unique among objects that
-/// exist.
+/// The identity of an object: device and inode, or the address for memory of this process. Unique among existing
+/// objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -71,11 +71,11 @@ pub(super) struct Request {
     /// Its length in bytes. Only heap memory is made with it; files get it when their space is reserved.
     pub(super) total_len: u64,
     /// The section at its end that is mapped a second time right after it. Only heap memory is made with it; files are
-    /// mapped so.
+    /// mapped twice later.
     pub(super) again: Option<Section>,
     /// Its permission bits.
     pub(super) mode: u32,
-    /// Its group, where that is not the creator's.
+    /// Its group, if that is not the creator's.
     pub(super) group: Option<u32>,
 }
 
@@ -87,29 +87,27 @@ pub(super) const GET_SEALS: &str = "fcntl(F_GET_SEALS)";
 
 /// A place: finds, names and removes objects.
 pub(super) trait Backend {
-    /// A new object that nobody else can find. `None` if this place cannot make one: then
-    /// [`draft_named`](Self::draft_named) has to do.
+    /// A new object that no other process can find. `None` if this place cannot make one: then the caller uses
+    /// [`draft_named`](Self::draft_named).
     fn draft_nameless(&self, request: &Request) -> Result<Option<Object>, Fault>;
 
     /// A new object that has its name from the beginning. Exclusive, as [`give_name`](Self::give_name) is.
     fn draft_named(&self, request: &Request) -> Result<Object, Fault>;
 
-    /// Lets others find a nameless draft. Exclusive: `AlreadyExists` if there is anything of that name, and it stays
-    /// untouched.
+    /// Gives a nameless draft its name, so that others find it. Exclusive: `AlreadyExists` if there is anything of that
+    /// name, and it stays untouched.
     fn give_name(&self, object: &Object) -> Result<(), Fault>;
 
     /// The object of that name. `None` if there is none; every failure to look is an error.
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault>;
 
-    /// The entry beside this one under which a replacement is made where an object cannot be without a name. A hidden
-    /// name: no segment in shared memory can have it.
-    /// `None` where that is never needed.
+    /// The entry in the same directory under which a replacement is made if an object cannot be without a name. Its
+    /// name is hidden: no segment in shared memory can have it. `None` if that is never needed.
     fn aside(&self) -> Option<Box<dyn Backend + '_>> {
         None
     }
 
-    /// Gives this name to the object that stands [aside](Self::aside), in the place of the one that has it, in one
-    /// step.
+    /// Gives this name to the object [aside](Self::aside), replacing the one that has it, in one step.
     fn move_here(&self) -> Result<(), Fault> {
         Err(named_draft_of_a_cell())
     }
@@ -120,30 +118,30 @@ pub(super) trait Backend {
         Err(Fault::new("linkat", io::ErrorKind::Unsupported))
     }
 
-    /// The user to whom the object of that name belongs, if that is why this process may not take the name away.
+    /// The user that owns the object of that name, if this process may therefore not remove the name.
     fn protecting_owner(&self) -> Option<u32> {
         None
     }
 
-    /// Which object has the name at the moment. Needs no permission to open it.
+    /// The identity of the object that has the name at the moment. Needs no permission to open it.
     fn identity(&self) -> Result<Option<Identity>, Fault>;
 
-    /// Takes the name away. `NotFound` if it is gone already.
+    /// Removes the name. `NotFound` if it is gone already.
     fn unlink(&self) -> Result<(), Fault>;
 
-    /// The user to whom the object of that name belongs, if that is why `error` came of taking the name away: in a
-    /// directory with the sticky bit only the owner of a file, or of the directory, may do that.
+    /// The user that owns the object of that name, if removing the name failed with `error` for that reason: in a
+    /// directory with the sticky bit only the owner of the file, or of the directory, may remove it.
     fn refusing_owner(&self, _error: &io::Error) -> Option<u32> {
         None
     }
 
-    /// Whether the place can have no further object, however short: the bytes that are free there all the same.
-    /// `None`: it can, or does not say.
+    /// The free bytes of a place that can take no further object, however short, because it has no inodes left. `None`:
+    /// it can, or does not say.
     fn free_bytes_without_inodes(&self) -> Option<u64> {
         None
     }
 
-    /// Makes the directories that a name is missing.
+    /// Makes the missing directories of a name.
     fn make_directories(&self) -> Result<(), Fault> {
         Ok(())
     }
@@ -154,10 +152,10 @@ pub(super) trait Backend {
     }
 }
 
-/// An object that exists, with or without a name: something with a length that can be mapped and locked.
+/// An existing object, with or without a name. It has a length, and can be mapped and locked.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
-    /// A file, be it in memory or on a disk. The descriptor is used for looking, never for holding a lock.
+    /// A file, in memory or on a disk. The descriptor is used for looking, never for holding a lock.
     Descriptor(Arc<OwnedFd>),
     Heap(Arc<HeapMemory>),
 }
@@ -173,12 +171,12 @@ impl Object {
     pub(super) fn identity(&self) -> io::Result<Identity> {
         match self {
             Self::Descriptor(descriptor) => descriptor::identity(descriptor),
-            // The address is unique as long as the memory exists, and the caller's `Arc` sees to that.
+            // The address is unique as long as the memory exists, and the caller's `Arc` keeps it.
             Self::Heap(memory) => Ok(Identity { device: 0, inode: memory.as_ptr() as u64 }),
         }
     }
 
-    /// Copies the beginning of the object, as much as there is, at most `max_len` bytes.
+    /// Copies the beginning of the object, at most `max_len` bytes.
     pub(super) fn read_start(&self, max_len: usize) -> io::Result<Vec<u8>> {
         match self {
             Self::Descriptor(descriptor) => descriptor::read_start(descriptor, max_len),
@@ -186,8 +184,8 @@ impl Object {
         }
     }
 
-    /// Gives a new object its first page and then all of its space. The page comes first so that an object which a
-    /// killed creator leaves behind under a name can be recognised as ours. Nothing behind the page is written.
+    /// Gives a new object its first page and then all of its space. The page comes first so that an object that a
+    /// killed creator leaves under a name can be recognised as ours. Nothing after the page is written.
     pub(super) fn fill(&self, page: &[u8], total_len: u64, sparse: bool) -> Result<(), Fault> {
         match self {
             Self::Descriptor(descriptor) => descriptor::fill(descriptor, page, total_len, sparse),
@@ -198,7 +196,7 @@ impl Object {
         }
     }
 
-    /// Bytes that are free where the object lives; 0 where nobody says.
+    /// Bytes that are free where the object is; 0 if the system does not say.
     pub(super) fn available_bytes(&self) -> u64 {
         match self {
             Self::Descriptor(descriptor) => descriptor::available_bytes(descriptor),
@@ -206,7 +204,7 @@ impl Object {
         }
     }
 
-    /// The memory limit of this process, if what is reserved here counts against it.
+    /// The memory limit of this process, if space reserved here counts against it.
     pub(super) fn memory_limit(&self) -> Option<MemoryLimit> {
         match self {
             Self::Descriptor(descriptor) if descriptor::is_memory(descriptor) => MemoryLimit::of_this_process(),
@@ -222,8 +220,8 @@ impl Object {
         }
     }
 
-    /// Maps the first `len` bytes, which the object has, and after them once more the section `again`, with which they
-    /// end.
+    /// Maps the first `len` bytes, which must exist, and after them the section `again` a second time. It is the last
+    /// section.
     pub(super) fn map(
         &self,
         len: usize,
@@ -233,12 +231,12 @@ impl Object {
     ) -> Result<Mapping, Fault> {
         Ok(match self {
             Self::Descriptor(descriptor) => Mapping::Shared(descriptor::map(descriptor, len, again, access, prefault)?),
-            // Made as it has to be: see `Request`.
+            // It was made with its second mapping: see `Request`.
             Self::Heap(memory) => Mapping::Heap(Arc::clone(memory)),
         })
     }
 
-    /// Tries to lock `range`, on a description that is opened for this purpose. `None`: somebody holds a byte of it.
+    /// Tries to lock `range`, on a description that is opened for this purpose. `None`: a byte of it is held.
     pub(super) fn try_lock(&self, range: LockRange) -> io::Result<Option<Claim>> {
         match self {
             Self::Descriptor(descriptor) => {
@@ -248,7 +246,7 @@ impl Object {
         }
     }
 
-    /// A descriptor for claims that must not need a new one.
+    /// A descriptor for claims that must not have to open a new one.
     pub(super) fn spare(&self) -> io::Result<Spare> {
         match self {
             Self::Descriptor(descriptor) => Spare::on_descriptor(|| descriptor::reopen(descriptor, Access::ReadWrite)),
@@ -256,7 +254,7 @@ impl Object {
         }
     }
 
-    /// The first byte of `range` that somebody holds, without taking anything.
+    /// The first byte of `range` that is held. Takes no lock.
     pub(super) fn first_held(&self, range: LockRange) -> io::Result<Option<u32>> {
         match self {
             Self::Descriptor(descriptor) => owner::first_held(descriptor.as_ref(), range),
@@ -265,7 +263,7 @@ impl Object {
     }
 }
 
-/// Memory that lies under a segment.
+/// The memory of a segment.
 #[derive(Debug)]
 pub(super) enum Mapping {
     Shared(ForkSafe<Window>),
@@ -288,7 +286,7 @@ impl Mapping {
         }
     }
 
-    /// Keeps the pages in memory. Heap memory is left alone: it belongs to the allocator.
+    /// Locks the pages in memory. Heap memory is not locked: it belongs to the allocator.
     pub(super) fn lock_pages(&self) -> io::Result<()> {
         match self {
             Self::Shared(mapping) => mapping.lock(),
@@ -308,7 +306,7 @@ impl Cell {
     }
 
     fn with<T>(&self, run: impl FnOnce(&mut Option<Object>) -> T) -> T {
-        // A panic elsewhere cannot leave an `Option` half written.
+        // A panic in another thread cannot leave an `Option` half written.
         run(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -336,7 +334,7 @@ impl Cell {
     }
 }
 
-/// A cell always makes nameless drafts, so a draft that must be named at once is never asked of it.
+/// A cell always makes nameless drafts, so no caller asks it for a named one.
 fn named_draft_of_a_cell() -> Fault {
     Fault::new("create the object under its name", io::ErrorKind::Unsupported)
 }

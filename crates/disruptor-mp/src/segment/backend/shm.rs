@@ -13,7 +13,7 @@ use super::file::DirEntry;
 /// The entry for `name`.
 ///
 /// # Errors
-/// The name is none, for instance because it has a `/`.
+/// The name is not valid, for instance because it has a `/`.
 pub(crate) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
     DirEntry::of(&path(name)?)
 }

@@ -17,21 +17,21 @@ use super::Access;
 #[derive(Debug)]
 pub(in crate::segment) struct Window {
     start: NonNull<u8>,
-    /// Of the object, without what is mapped again.
+    /// The length of the object, without the second mapping.
     len: usize,
     again: Option<Section>,
     access: Access,
 }
 
-// SAFETY: the memory is plain bytes that belong to nobody's thread; who touches them is the duty of those who get the
-// pointer.
+// SAFETY: the memory is plain bytes that belong to no thread; the code that gets the pointer has the duty to
+// synchronise accesses.
 unsafe impl Send for Window {}
 // SAFETY: as above.
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// Maps the first `len` bytes of an object, which it has, and after them once more the section `again`, with which
-    /// they end.
+    /// Maps the first `len` bytes of an object, which must exist, and after them the section `again` a second time. It
+    /// is the last section.
     pub(super) fn map(
         descriptor: impl AsFd,
         len: usize,
@@ -60,10 +60,10 @@ impl Window {
         // SAFETY: a new mapping, at an address that the system chooses: addresses for both, which follow each other.
         let start =
             unsafe { mm::mmap_anonymous(std::ptr::null_mut(), reserved, ProtFlags::empty(), MapFlags::PRIVATE) }?;
-        // Unmaps it on an error.
+        // Its drop unmaps the addresses on an error.
         let window = Self { start: not_at_zero(start), len, again, access };
         let flags = flags | MapFlags::FIXED;
-        // SAFETY: over addresses that were reserved for this in the lines above, and are nobody else's.
+        // SAFETY: over addresses that were reserved for this in the lines above, and that nothing else uses.
         unsafe {
             mm::mmap(start, len, protection, flags, &descriptor, 0)?;
             mm::mmap(start.byte_add(len), section.len as usize, protection, flags, &descriptor, section.offset)?;
@@ -76,18 +76,18 @@ impl Window {
         self.start.as_ptr()
     }
 
-    /// Length in bytes, without what is mapped again.
+    /// Length in bytes, without the second mapping.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Keeps the pages in memory. They are the same in both mappings.
+    /// Locks the pages in memory. They are the same in both mappings.
     pub(super) fn lock(&self) -> io::Result<()> {
         // SAFETY: mapped by us for `len` bytes.
         Ok(unsafe { mm::mlock(self.start.as_ptr().cast(), self.len) }?)
     }
 
-    /// Which memory shows which part of the object.
+    /// Which address range maps which part of the object.
     pub(super) fn parts(&self) -> Vec<Part> {
         let is_writable = self.access == Access::ReadWrite;
         let whole = Part::new(self.start.as_ptr(), self.len, 0, is_writable);
@@ -100,7 +100,7 @@ impl Window {
 impl Drop for Window {
     fn drop(&mut self) {
         let len = self.len + self.again.map_or(0, |section| section.len as usize);
-        // SAFETY: mapped by us for this many bytes; whoever used it is gone. It cannot fail for a range that is mapped.
+        // SAFETY: mapped by us for this many bytes, and every user of it is gone. It cannot fail for a mapped range.
         let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), len) };
     }
 }

@@ -7,7 +7,7 @@ use super::super::*;
 use super::stage::*;
 use crate::sync::primitive::{AtomicU64, Ordering};
 
-/// Forks, lets the child run `child`, which may only call what is safe there, and returns its exit status.
+/// Forks, lets the child run `child`, and returns its exit status. `child` may only call what is safe after a fork.
 fn in_a_child(child: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child runs `child` and then ends without unwinding or running destructors.
     let pid = unsafe { libc::fork() };
@@ -60,7 +60,7 @@ fn no_fork_catches_a_lock_descriptor_unregistered() {
         done.store(1, Ordering::Release);
         inherited
     });
-    // One is right: the descriptor that is looked through, which never holds a lock.
+    // One is right: the descriptor for looking, which never holds a lock.
     assert_eq!(inherited, [1; 200]);
 }
 
@@ -94,16 +94,16 @@ fn a_child_of_a_fork_stores_nothing_that_its_parent_sees() {
 
 #[test]
 fn a_child_whose_parent_has_closed_every_descriptor_stores_nothing_either() {
-    // The parent is a child of this test, so that only its own descriptors are closed, as a daemon closes them.
+    // The parent is a child of this test, so that only its own descriptors are closed, the way a daemon closes them.
     let status = in_a_child(|| {
         for site in [Site::shm(), Site::file(), Site::memfd()] {
             let held = std::mem::ManuallyDrop::new(create(&site.place));
             let mine = &held.0;
             for descriptor in 3..1024 {
-                // SAFETY: this process goes on with what it has mapped, and ends without running destructors.
+                // SAFETY: this process continues with its mappings, and ends without running destructors.
                 unsafe { libc::close(descriptor) };
             }
-            // From now on the numbers lead to another object.
+            // From now on the descriptor numbers lead to another object.
             let others = std::mem::ManuallyDrop::new([(); 8].map(|()| fs::File::open("/proc/self/exe")));
             assert!(others.iter().all(Result::is_ok));
             write_first(mine.slots(), 5);

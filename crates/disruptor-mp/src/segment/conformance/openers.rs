@@ -92,7 +92,7 @@ fn an_opener_waits_for_a_creator_that_is_alive() {
                 open(&place).map(|found| found.generation())
             })));
             has_started.recv().unwrap();
-            // Not needed for the claim, but it makes it likely that the opener has really met the unfinished segment.
+            // Not needed for the claim, but it makes it likely that the opener really sees the unfinished segment.
             std::thread::sleep(Duration::from_millis(20));
         })
         .unwrap()

@@ -33,7 +33,7 @@ fn who_may_not_remove_a_segment_leaves_it_as_it_was() {
     }
     const GROUP: u32 = 65_533;
     let dir = TempDir::new();
-    // As `/dev/shm`: every user may add, and only owners may remove.
+    // Like `/dev/shm`: every user may add, and only owners may remove.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let path = dir.path().join("a.ring");
     let options = CreateOptions::default().group(GROUP);

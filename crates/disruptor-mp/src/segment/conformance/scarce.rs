@@ -14,7 +14,7 @@ use super::stage::*;
 struct Tmpfs(TempDir);
 
 impl Tmpfs {
-    /// `None` where this process may not mount; the test then has nothing to show and says so.
+    /// `None` if this process may not mount; the test then checks nothing and says so.
     fn mount(size_bytes: u64) -> Option<Self> {
         Self::mount_with(&format!("size={size_bytes}"))
     }
@@ -64,11 +64,11 @@ fn a_full_file_system_is_an_error_that_says_how_much_and_what_to_do() {
         assert!(message.contains("--shm-size") && message.contains("emptyDir"), "{message}");
         assert_eq!(tmpfs.0.entries(), [""; 0], "nothing is left behind");
     }
-    // What fits still fits: nothing of the failed attempts holds space.
+    // A smaller segment still fits: the failed attempts hold no space.
     Segment::create(&place, &ring_of(512 << 10), &CreateOptions::default(), |_| {}).unwrap();
 }
 
-/// A tmpfs that may have `inodes` files, its root among them.
+/// A tmpfs that may have `inodes` files, including its root.
 fn with_inodes(inodes: u32) -> Option<Tmpfs> {
     Tmpfs::mount_with(&format!("size=16m,nr_inodes={inodes}"))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::*;
 use crate::sync::primitive::{AtomicU64, Ordering};
 
-/// Longer than any of this takes on a busy machine; a wait that is longer has found a bug.
+/// Longer than any of this takes on a busy machine; a longer wait means that there is a bug.
 pub(super) const WATCHDOG: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
@@ -26,7 +26,7 @@ pub(super) fn unique() -> String {
     format!("dmp-test-{}-{}-{now:x}", std::process::id(), USED.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A directory that is gone at the end of the test, with all that is in it.
+/// A directory that is removed with its content at the end of the test.
 pub(super) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -124,6 +124,6 @@ pub(super) fn bytes((start, len): (std::ptr::NonNull<u8>, usize)) -> Vec<u8> {
 
 pub(super) fn write_first((start, len): (std::ptr::NonNull<u8>, usize), value: u8) {
     assert!(len > 0);
-    // SAFETY: the first byte of a section of a writable segment that no other thread looks at now.
+    // SAFETY: the first byte of a section of a writable segment that no other thread reads now.
     unsafe { start.as_ptr().write(value) };
 }

@@ -232,7 +232,7 @@ conformance! {
     prefaulted_and_locked_pages_change_nothing_else,
 }
 
-/// The claims that also hold where the name comes before the content. (`what_is_created…` looks from inside the
+/// The claims that also hold where an object has its name before its content. (`what_is_created…` looks from inside the
 /// initialisation, where an opener would wait.)
 #[test]
 fn a_place_that_cannot_make_nameless_files_keeps_the_same_promises() {

@@ -30,8 +30,8 @@ impl Victim {
         Self { child, lines }
     }
 
-    /// Waits until it says `word`; libtest says things of its own before. A wait in vain is ended by the victim's own
-    /// watchdog.
+    /// Waits until it prints `word`; libtest prints other lines before it. If `word` never comes, the victim's own
+    /// watchdog ends the wait.
     pub(super) fn expect(&mut self, word: &str) -> String {
         self.lines
             .by_ref()
@@ -61,7 +61,7 @@ fn say(word: &str) {
     io::stdout().flush().unwrap();
 }
 
-/// Lives until its starter kills it or dies, which ends its standard input.
+/// Lives until its starter kills it or dies. A dead starter ends its standard input.
 fn until_the_end() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }
@@ -72,7 +72,7 @@ fn kill_myself() -> ! {
     unreachable!("SIGKILL cannot be survived")
 }
 
-/// Not a test but the body of the processes that the tests below start. Without a role it is over at once.
+/// Not a test but the body of the processes that the tests below start. Without a role it returns at once.
 #[test]
 fn victim() {
     let (Ok(role), Some(path)) = (std::env::var(ROLE), std::env::var_os(PLACE)) else { return };
@@ -99,7 +99,7 @@ fn victim() {
             let pid = unsafe { libc::fork() };
             if pid == 0 {
                 let mut byte = 0u8;
-                // SAFETY: one byte on the child's stack; then the end, without running anything of ours.
+                // SAFETY: one byte on the child's stack; then it exits, without running any of our code.
                 unsafe {
                     while libc::read(0, (&raw mut byte).cast(), 1) > 0 {}
                     libc::_exit(0)

@@ -25,34 +25,33 @@ use super::super::backend::{Identity, identity_of_descriptor};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::settled::Settled;
 
-/// How often this process has become another one by forking. A handle that remembers an older value was copied, not
-/// made here.
+/// The number of forks between the first process and this one. A handle with an older value was copied, not made here.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 
-/// The number of forks between the first process and this one. A handle keeps the value of its making, and one that
-/// finds another value later is a copy in a child and must not act. Costs one relaxed load.
+/// The number of forks between the first process and this one. A handle keeps the value of when it was made; if it
+/// finds another value later, it is a copy in a child and must not act. Costs one relaxed load.
 #[inline(always)]
 pub fn fork_epoch() -> u32 {
     // Relaxed: it only changes in the child handler, where no other thread exists.
     EPOCH.load(Ordering::Relaxed)
 }
 
-/// Excludes a fork while a lock descriptor is being opened or closed, or an object mapped or unmapped; guards the
-/// lists of them. The C library's mutex, because the handlers take it in one function and give it back in another, in
-/// the child too, which no guard can express.
+/// Excludes a fork while a lock descriptor is being opened or closed, or an object mapped or unmapped; guards the lists
+/// of them. It is the C library's mutex, because the handlers lock it in one function and unlock it in another, in the
+/// child too, which no guard can express.
 struct Gate {
     mutex: UnsafeCell<libc::pthread_mutex_t>,
     inherited: UnsafeCell<Inherited>,
 }
 
-/// What a child of a fork has from its parent and must not keep. An entry that is `None` is free.
+/// What a child of a fork inherits from its parent and must not keep. An entry that is `None` is free.
 struct Inherited {
     locks: Vec<Option<RawFd>>,
     parts: Vec<Option<Part>>,
 }
 
-// SAFETY: the mutex is only ever handed to the C library's mutex functions, which are made for being called by several
-// threads; the lists are touched only by the thread that holds it.
+// SAFETY: the mutex is only passed to the C library's mutex functions, which several threads may call; only the thread
+// that holds it touches the lists.
 unsafe impl Sync for Gate {}
 
 static GATE: Gate = Gate {
@@ -82,8 +81,8 @@ impl Gate {
         }
         self.lock();
         let _unlock = Unlock(self);
-        // SAFETY: this thread holds the mutex until the reference is gone, and what runs here opens, closes, maps and
-        // unmaps, which does not come back to the gate.
+        // SAFETY: this thread holds the mutex until the reference is gone. `run` only opens, closes, maps and unmaps,
+        // and does not use the gate again.
         run(unsafe { &mut *self.inherited.get() })
     }
 }
@@ -102,7 +101,7 @@ fn enter<T>(list: &mut Vec<Option<T>>, entry: T) -> usize {
     }
 }
 
-/// A stretch of memory that shows part of an object.
+/// An address range that maps part of an object.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::segment) struct Part {
     /// Where it begins, on a page.
@@ -111,8 +110,8 @@ pub(in crate::segment) struct Part {
     /// Where in the object it begins, on a page.
     pub(in crate::segment) offset: u64,
     pub(in crate::segment) is_writable: bool,
-    /// The mapped descriptor, and what it leads to: a child may be one whose parent has closed every descriptor that
-    /// it could find.
+    /// The mapped descriptor, and the identity of its object: the parent may have closed every descriptor that it could
+    /// find.
     descriptor: RawFd,
     identity: Option<Identity>,
 }
@@ -122,32 +121,31 @@ impl Part {
         Self { start: start as usize, len_bytes, offset, is_writable, descriptor: -1, identity: None }
     }
 
-    /// Puts private memory in the place of the shared one: a copy of the object as it is touched or, where there can
-    /// be none, zeros. Runs in a child between `fork` and its return: system calls only.
+    /// Replaces the shared mapping by private memory: a copy-on-write mapping of the object or, if that is not
+    /// possible, zeros. Runs in a child between `fork` and its return: system calls only.
     fn make_private(&self) {
         let protection = libc::PROT_READ | if self.is_writable { libc::PROT_WRITE } else { 0 };
         let over = |flags: c_int, descriptor: RawFd, offset: u64| {
             let flags = flags | libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_NORESERVE;
             let start = self.start as *mut c_void;
             // SAFETY: a registered part is mapped, from its `start` for `len_bytes`, by a mapping that is still there
-            // in the child. That its bytes may change under a reader is what every reader of shared memory expects; no
-            // other thread exists.
+            // in the child. Every reader of shared memory expects that its bytes may change; no other thread exists.
             unsafe {
                 libc::mmap(start, self.len_bytes, protection, flags, descriptor, offset as libc::off_t)
                     != libc::MAP_FAILED
             }
         };
         let leads_to_it = || {
-            // SAFETY: the number is that of a descriptor which its mapping keeps open, or which the program has closed
-            // under it: then the question fails or is answered for another object.
+            // SAFETY: the mapping keeps the descriptor with this number open, or the program has closed it anyway: then
+            // the call fails or answers for another object.
             let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
             self.identity.is_some() && identity_of_descriptor(descriptor).ok() == self.identity
         };
-        // Over huge pages the first way fails.
+        // The first way fails over huge pages.
         if (leads_to_it() && over(0, self.descriptor, self.offset)) || over(libc::MAP_ANONYMOUS, -1, 0) {
             return;
         }
-        // SAFETY: as above. A child that cannot be kept from its parent's memory must not run.
+        // SAFETY: as above. A child that still has its parent's memory must not run.
         unsafe {
             if libc::mprotect(self.start as *mut c_void, self.len_bytes, libc::PROT_NONE) != 0 {
                 libc::abort();
@@ -159,10 +157,10 @@ impl Part {
 /// The thread that holds the gate for a fork; 0: none does. In the child it has the same number.
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this thread holds the gate for a fork. If the handlers are installed twice, only the first call of each
-/// finds something to do.
+/// Whether this thread holds the gate for a fork. If the handlers are installed twice, only the first call of each does
+/// something.
 fn is_forking() -> bool {
-    // Relaxed, as every access: a thread finds its own number only where it has stored it itself.
+    // Relaxed, as every access: a thread finds its own number only if it has stored it itself.
     FORKING.load(Ordering::Relaxed) == this_thread()
 }
 
@@ -194,7 +192,8 @@ extern "C" fn child() {
     // SAFETY: this thread has taken the gate in `prepare`, and there is no other thread.
     let inherited = unsafe { &mut *GATE.inherited.get() };
     for descriptor in inherited.locks.iter_mut().filter_map(Option::take) {
-        // SAFETY: a registered descriptor is open and belongs to the registry; `Registered` forgets it in a child.
+        // SAFETY: a registered descriptor is open and belongs to the registry; in a child, `Registered` does not use it
+        // any more.
         unsafe { libc::close(descriptor) };
     }
     for part in inherited.parts.iter_mut().filter_map(Option::take) {
@@ -210,14 +209,14 @@ extern "C" fn child() {
 /// # Errors
 /// The C library had no memory for them.
 pub(crate) fn watch() -> io::Result<()> {
-    // Several threads that come first, or a child that was forked while its parent installed them, may install them
-    // once more.
+    // Several threads that come first at the same time, or a child that was forked while its parent installed them, may
+    // install them twice.
     static INSTALLED: Settled<i32> = Settled::new();
     if cfg!(miri) {
         return Ok(()); // Miri cannot fork.
     }
-    // SAFETY: the three functions have the wanted signature and live as long as the program. As each only touches what
-    // this module owns, their order relative to other libraries' handlers does not matter.
+    // SAFETY: the three functions have the wanted signature and live as long as the program. Because each only touches
+    // what this module owns, their order relative to other libraries' handlers does not matter.
     let error = *INSTALLED.get_or_make(|| unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) });
     match error {
         0 => Ok(()),
@@ -235,7 +234,7 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    /// Opens and registers as one step, as far as any fork can see.
+    /// Opens and registers in one step: no fork can fall in between.
     pub(super) fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Self> {
         watch()?;
         GATE.with(|inherited| {
@@ -258,26 +257,25 @@ impl Drop for Registered {
         }
         GATE.with(|inherited| {
             inherited.locks[self.entry] = None;
-            // SAFETY: opened by us in this process, registered until the line above, and used by nobody after this.
+            // SAFETY: opened by us in this process, registered until the line above, and not used after this.
             drop(unsafe { OwnedFd::from_raw_fd(self.descriptor) });
         });
     }
 }
 
-/// A mapping of an object that other processes map too, which a child of a fork has as private memory at the same
-/// address.
+/// A mapping of an object that other processes map too. In a child of a fork it is private memory at the same address.
 #[derive(Debug)]
 pub(in crate::segment) struct ForkSafe<M> {
     mapping: ManuallyDrop<M>,
-    /// Open as long as the mapping is there: the child maps it again.
+    /// Open as long as the mapping exists, because a child maps it again.
     _descriptor: Arc<OwnedFd>,
     entries: Vec<usize>,
     epoch: u32,
 }
 
 impl<M> ForkSafe<M> {
-    /// Maps and registers as one step, as far as any fork can see. `parts` says which memory of `mapping` shows which
-    /// part of the object.
+    /// Maps and registers in one step: no fork can fall in between. `parts` says which address range of `mapping` maps
+    /// which part of the object.
     pub(in crate::segment) fn map(
         descriptor: &Arc<OwnedFd>,
         map: impl FnOnce(BorrowedFd<'_>) -> io::Result<M>,
@@ -307,7 +305,7 @@ impl<M> std::ops::Deref for ForkSafe<M> {
 impl<M> Drop for ForkSafe<M> {
     fn drop(&mut self) {
         GATE.with(|inherited| {
-            // In a child the handler has emptied the list, and what is in it now is the child's own.
+            // In a child the handler has emptied the list, and its entries now are the child's own.
             if self.epoch == fork_epoch() {
                 self.entries.iter().for_each(|&entry| inherited.parts[entry] = None);
             }
@@ -344,7 +342,7 @@ mod tests {
     #[test]
     fn handlers_that_are_installed_twice_do_their_work_once() {
         watch().unwrap();
-        // In a child, because what is installed stays.
+        // In a child, because installed handlers stay.
         let mut twice = fork_then(|| {
             // SAFETY: as in `watch`.
             let error = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };

@@ -35,10 +35,10 @@ use fork::Registered;
 /// The lock byte of the producer.
 pub(crate) const PRODUCER: u32 = 0;
 
-/// A lock byte that belongs to no participant: only a process that holds all of them holds it.
+/// A lock byte that belongs to no participant: only a process that locks the whole range holds it.
 pub(crate) const COLLECTOR: u32 = u32::MAX;
 
-/// Where the lock bytes begin: far beyond any object, far below what a signed offset can say.
+/// Where the lock bytes begin: far beyond any object, and far below the largest signed offset.
 const LOCK_BASE: i64 = 1 << 62;
 
 const _: () = assert!(size_of::<libc::off_t>() == 8, "lock bytes need 64-bit file offsets");
@@ -48,7 +48,7 @@ const _: () = assert!(size_of::<libc::off_t>() == 8, "lock bytes need 64-bit fil
 pub(super) enum LockRange {
     /// One participant's.
     Byte(u32),
-    /// All of them: who holds this knows that nobody else lives in the segment.
+    /// All of them: a process that holds this knows that no other process uses the segment.
     Whole,
 }
 
@@ -76,8 +76,8 @@ impl LockRange {
     }
 }
 
-/// A held lock byte. The kernel gives it back when this is dropped or the process dies. In a child of a fork this is a
-/// dead copy: the child holds nothing, and dropping it there does nothing.
+/// A held lock byte. It is released when this is dropped or the process dies. In a child of a fork this is a dead copy:
+/// the child holds nothing, and dropping it there does nothing.
 #[derive(Debug)]
 pub(crate) struct Claim {
     range: LockRange,
@@ -92,7 +92,7 @@ enum Holding {
 }
 
 impl Claim {
-    /// Locks `range` on a descriptor that `open` opens for this purpose. `None`: somebody holds a byte of it.
+    /// Locks `range` on a descriptor that `open` opens for this purpose. `None`: a byte of it is held.
     pub(super) fn on_descriptor(
         range: LockRange,
         open: impl FnOnce() -> io::Result<OwnedFd>,
@@ -118,8 +118,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         match &self.holding {
-            // Closing would do, were it certain that nobody has a copy of the descriptor: a process that is being
-            // spawned has one for a moment. Unlocking works on the description itself.
+            // Closing is not enough, because a copy of the descriptor may exist: a process that is being spawned has
+            // one for a moment. Unlocking works on the description itself.
             Holding::Descriptor(registered) => unlock(registered, self.range),
             Holding::Heap(memory, epoch) if *epoch == fork_epoch() => memory.unlock(self.range),
             Holding::Heap(..) => {}
@@ -127,9 +127,9 @@ impl Drop for Claim {
     }
 }
 
-/// A descriptor for short claims, opened long before one is needed: taking a dead participant out must not fail because
-/// its survivor has run out of descriptors. One claim at a time, which the borrow sees to; never used to look, since a
-/// description does not see its own locks. In a child of a fork it is closed.
+/// A descriptor for short claims, opened long before it is needed: removing a dead participant must not fail because
+/// the surviving process has run out of descriptors. The borrow allows one claim at a time. It is never used to look,
+/// because a description does not see its own locks. In a child of a fork it is closed.
 #[derive(Debug)]
 pub(crate) struct Spare(SpareHolding);
 
@@ -159,7 +159,7 @@ impl Spare {
         Self(SpareHolding::Heap(Arc::clone(memory)))
     }
 
-    /// Tries to take one lock byte. `None`: somebody holds it.
+    /// Tries to take one lock byte. `None`: it is held.
     pub(crate) fn claim(&mut self, byte: u32) -> io::Result<Option<SpareClaim<'_>>> {
         let range = LockRange::Byte(byte);
         let holding = match &self.0 {
@@ -200,7 +200,7 @@ fn try_lock(own: BorrowedFd<'_>, range: LockRange) -> io::Result<bool> {
     }
 }
 
-/// Gives `range` back; does nothing in a child of the process that opened the descriptor.
+/// Unlocks `range`; does nothing in a child of the process that opened the descriptor.
 fn unlock(registered: &Registered, range: LockRange) {
     turn!(unlocking);
     if let Some(descriptor) = registered.descriptor() {
@@ -210,9 +210,8 @@ fn unlock(registered: &Registered, range: LockRange) {
     }
 }
 
-/// The first byte of `range` that another description holds a lock on, without taking anything. Any answer can be stale
-/// by the time it is used, except that of a dead participant: a lock that was dropped by death is not taken again by
-/// the dead.
+/// The first byte of `range` that another description has locked. Takes no lock. The answer can be stale by the time it
+/// is used, except that a participant found dead stays dead.
 pub(super) fn first_held(descriptor: impl AsFd, range: LockRange) -> io::Result<Option<u32>> {
     turn!();
     let mut lock = range.write_lock(libc::F_WRLCK as libc::c_short);
@@ -224,7 +223,7 @@ pub(super) fn first_held(descriptor: impl AsFd, range: LockRange) -> io::Result<
     }
     match lock.l_type == libc::F_UNLCK as libc::c_short {
         true => Ok(None),
-        // A foreign lock may begin before the range; the byte then named is the first one of the range.
+        // A foreign lock may begin before the range; then the answer is the first byte of the range.
         false => Ok(Some(u32::try_from(lock.l_start - LOCK_BASE).unwrap_or(range.first()).max(range.first()))),
     }
 }

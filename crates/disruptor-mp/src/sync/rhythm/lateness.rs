@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-/// What a waiter assumes that has not slept by the clock: an idle core of a virtual machine.
+/// What a waiter assumes before its first timed sleep: an idle core of a virtual machine.
 const TYPICAL: Duration = Duration::from_micros(20);
 const HIGH: Duration = Duration::from_micros(40);
 
-/// Bounds of both: what is later than this is a machine that has no time for us.
+/// Bounds of both: a machine that wakes later than this is overloaded.
 const MIN: Duration = Duration::from_micros(2);
 const MAX: Duration = Duration::from_millis(1);
 
@@ -25,7 +25,7 @@ impl Lateness {
     }
 
     pub(super) fn observe(&mut self, late: Duration) {
-        // Up as often as down: the median.
+        // It goes up as often as down: the median.
         let step = self.typical / 16;
         self.typical = if late > self.typical { self.typical + step } else { self.typical - step }.clamp(MIN, MAX);
         // A step up is as large as 16 down: about one in 17 is later.

@@ -19,10 +19,9 @@ const FIRST_SPINS: Duration = Duration::from_micros(3);
 /// Cpu time of a sleep that the bell ends. Source: measured.
 const RUNG_COST: Duration = Duration::from_micros(6);
 
-/// What came of a run.
+/// The result of a run.
 struct Figure {
-    /// Of each event: from the moment at which it was there, and its waiter ready for it, to the moment at which the
-    /// waiter saw it.
+    /// For each event: the time from when it was there, and its waiter ready for it, until the waiter saw it.
     late_ns: Vec<u64>,
     cpu: Duration,
     took: Duration,
@@ -35,7 +34,7 @@ impl Figure {
         late_ns[((late_ns.len() - 1) as f64 * quantile) as usize] as f64 / 1000.0
     }
 
-    /// The part of the events that were met later than this.
+    /// The part of the events that were seen later than this.
     fn part_later_than(&self, us: f64) -> f64 {
         let late = self.late_ns.iter().filter(|&&late_ns| late_ns as f64 > us * 1000.0);
         late.count() as f64 / self.late_ns.len() as f64
@@ -51,10 +50,10 @@ impl Figure {
     }
 }
 
-/// The kernel that sleepers sleep in.
+/// The simulated kernel in which waiters sleep.
 struct Machine {
     rng: Rng,
-    /// How many times as late as measured.
+    /// The factor on the measured lateness.
     slow: u64,
     /// Of a hundred moments at which the waiter would wake or see its event, how many the host delays by up to 2 ms.
     stolen: u64,
@@ -78,14 +77,14 @@ impl Machine {
         Duration::from_nanos(tenths * 100 * self.slow) + self.stolen()
     }
 
-    /// How long the core is somewhere else.
+    /// How long the host takes the core away.
     fn stolen(&mut self) -> Duration {
         let is_stolen = self.rng.below(100) < self.stolen;
         Duration::from_nanos(if is_stolen { self.rng.below(2_000_000) } else { 0 })
     }
 }
 
-/// A waiter's surroundings, from one run to the next.
+/// The simulated world of a waiter, from one run to the next.
 struct World {
     machine: Machine,
     traffic: Traffic,
@@ -125,8 +124,8 @@ impl World {
     }
 }
 
-/// One wait for the event that comes at `came`, of a waiter that is ready for it from `ready` on. When it sees it, and
-/// the cpu time that this took.
+/// One wait for the event that comes at `came`, by a waiter that is ready for it from `ready` on. Returns when the
+/// waiter sees the event, and the cpu time of the wait.
 fn wait(policy: &mut dyn Policy, machine: &mut Machine, came: Instant, ready: Instant) -> (Instant, Duration) {
     let begin = ready + FIRST_SPINS;
     if came <= begin {
@@ -179,7 +178,7 @@ fn figure(policy: &mut dyn Policy, traffic: Traffic) -> Figure {
 
 /// What an event may cost where the gaps are not short, in parts of a core.
 fn share_max(figure: &Figure) -> f64 {
-    // The looks before the first reading of the clock are every strategy's.
+    // Every strategy makes the looks before the first reading of the clock.
     (50.0 / figure.gap_us()).max(0.25) + FIRST_SPINS.as_secs_f64() * 1e6 / figure.gap_us()
 }
 
@@ -213,8 +212,7 @@ fn gaps_from_150_us_on_are_met_within_3_us_for_a_quarter_of_a_core() {
     }
 }
 
-/// One late look or wake is a long gap among the others, and a lead that follows the latest wakes would not fit into
-/// a gap.
+/// One late look or wake gives one long gap, and a lead that follows the latest wakes would not fit into a gap.
 #[test]
 fn a_host_that_takes_the_core_away_now_and_then_makes_late_only_what_it_delays() {
     for gap_us in [20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 20e3] {
@@ -226,7 +224,7 @@ fn a_host_that_takes_the_core_away_now_and_then_makes_late_only_what_it_delays()
             };
             let (rhythm, spin) = (of(&mut Rhythm::new()), of(&mut Spin));
             let (late, inevitably) = (rhythm.part_later_than(3.0), spin.part_later_than(3.0));
-            // A sleep ends late as well, and what it makes late once is predicted less well the next time.
+            // A sleep also ends late, and a late event makes the next prediction worse.
             let more = if gap_us < 150.0 { 0.01 } else { 0.12 };
             assert!(late < inevitably + more, "{gap_us} ± {jitter}: {late} and {inevitably} are late");
             let is_within = gap_us < 150.0 || rhythm.share() <= share_max(&rhythm);
@@ -245,7 +243,7 @@ fn answers_are_met_however_irregular_the_questions_are() {
 
 #[test]
 fn work_between_the_events_does_not_move_them() {
-    // With the longer work, events come while it lasts, and are taken without a wait.
+    // With the longer work, events come during it and are taken without a wait.
     for most_us in [600.0, 1200.0] {
         let figure = figure(&mut Rhythm::new(), traffic::steady(1e3, 0.0).with_work(0.0, most_us));
         assert!(figure.late_us(0.9) < 1.0 && figure.share() < 0.25, "{most_us}: {}", figure.late_us(0.9));
@@ -275,7 +273,7 @@ fn a_new_rhythm_is_learned_within_ten_events() {
     }
 }
 
-/// An average would wait for the mean of the two for ever.
+/// An average would always wait for the mean of the two.
 #[test]
 fn a_gap_that_was_learned_from_late_wakes_does_not_stay_long() {
     let mut rhythm = Rhythm::new();
@@ -289,7 +287,7 @@ fn a_gap_that_was_learned_from_late_wakes_does_not_stay_long() {
         rhythm.overslept(late + Duration::from_micros(40));
         rhythm.arrived(came - gap + late, Seen::TimedOut { due }, came + late);
     }
-    // And from now on it does not.
+    // From now on it ends them normally.
     world.run(&mut rhythm, LEARNING);
     let figure = world.run(&mut rhythm, 200);
     assert!(figure.late_us(0.9) < 3.0 && figure.share() < 0.25, "{} us, {}", figure.late_us(0.9), figure.share());
@@ -384,7 +382,7 @@ fn no_sleep_ends_later_than_an_event_of_a_rhythm_is_due() {
     }
 }
 
-/// A waiter that knows when the next event is due, and gets up `lead` before.
+/// A waiter that knows when the next event is due, and wakes `lead` before it.
 struct Knowing {
     gap: Duration,
     lead: Duration,
@@ -406,7 +404,7 @@ impl Policy for Knowing {
     }
 }
 
-/// What cpu time buys: the curve of RFC 0004, and where the built design is on it.
+/// Lateness against cpu time: the curve of RFC 0004, and where the built design is on it.
 #[test]
 fn the_rhythm_is_near_what_a_waiter_reaches_that_knows_the_gap() {
     println!("| lead | core | p50 | p90 | p99 |\n|---|---|---|---|---|");

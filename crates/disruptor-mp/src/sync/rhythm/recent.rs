@@ -8,13 +8,14 @@ use std::time::Duration;
 /// Nanoseconds.
 pub(super) type Sample = u64;
 
-/// How many are kept: enough that one stray does not matter, and few enough that a new rhythm is learned in ten events.
+/// How many are kept: enough that one outlier does not matter, and few enough that a new rhythm is learned in ten
+/// events.
 const KEPT: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Recent {
     samples: [Sample; KEPT],
-    /// How many there ever were.
+    /// How many there have been in all.
     count: usize,
 }
 
@@ -28,7 +29,7 @@ impl Recent {
         self.count += 1;
     }
 
-    /// Those that are kept, the shortest first.
+    /// The kept samples, the shortest first.
     pub(super) fn sorted(&self) -> Sorted {
         let len = self.count.min(KEPT);
         let mut samples = self.samples;

@@ -10,7 +10,7 @@ pub(super) trait Policy {
     /// See [`Rhythm::arrived`].
     fn arrived(&mut self, _begin: Instant, _woken: Seen, _now: Instant) {}
 
-    /// How much later a sleep ended than its timer was set to; whether the event was there by then.
+    /// How much later than its timer a sleep ended; whether the event was there by then.
     fn overslept(&mut self, _late: Duration, _was_there: bool) {}
 }
 
@@ -44,8 +44,8 @@ impl Policy for Block {
     }
 }
 
-/// One expected gap, the moving average, and a lead that grows with each event that was met late. `is_mended`: the lead
-/// has no bound but the budget, short gaps are spun through, and a late wake is not taken for an arrival.
+/// One expected gap, the moving average, and a lead that grows with each event that was seen late. `is_mended`: only
+/// the budget bounds the lead, the waiter spins through short gaps, and a late wake does not count as an arrival.
 pub(super) struct Averages {
     is_mended: bool,
     last: Option<Instant>,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// A small generator of numbers; the same seed gives the same ones.
+/// A small generator of pseudo-random numbers; the same seed gives the same numbers.
 #[derive(Clone)]
 pub(super) struct Rng(u64);
 
@@ -49,7 +49,7 @@ impl Traffic {
         Self { name, gap_us, is_answer: false, work_us: (0.0, 0.0), rng: Rng::new(3), index: 0 }
     }
 
-    /// The consumer asks for each event when it has done its own work, and gets it a gap later.
+    /// The consumer asks for each event when it has finished its work, and gets it one gap later.
     pub(super) fn answering(self) -> Self {
         Self { is_answer: true, ..self }
     }
@@ -87,7 +87,7 @@ pub(super) fn steady(gap_us: f64, jitter: f64) -> Traffic {
     Traffic::new(name, move |rng, _| gap_us * (1.0 + jitter * (2.0 * rng.unit() - 1.0)))
 }
 
-/// Events that know nothing of each other.
+/// Independent events.
 pub(super) fn poisson(gap_us: f64) -> Traffic {
     Traffic::new(format!("Poisson, mean {}", written(gap_us)), move |rng, _| -gap_us * (1.0 - rng.unit()).ln())
 }
