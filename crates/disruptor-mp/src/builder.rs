@@ -21,8 +21,8 @@ use crate::sync::wait::WaitStrategy;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// Builds the endpoints of one ring: a producer, consumers, taps. `E` is what its events are, `()` for a ring of
-/// records; `F` is its form, which says what can be built.
+/// Builds the endpoints of one ring: a producer, consumers, taps. `E` is the type of its events, `()` for a ring of
+/// records. `F` is its form, which determines what can be built.
 ///
 /// Made by [`build_shared_single_producer`](crate::build_shared_single_producer) and
 /// [`attach_shared_consumer`](crate::attach_shared_consumer), or [`records`](Self::records) for a ring of records.
@@ -75,13 +75,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self
     }
 
-    /// Sets what a new producer does about consumers that are not there yet.
+    /// Sets what a new producer does about consumers that have not joined yet.
     #[must_use]
     pub fn with_coordination(self, coordination: CoordinationMode) -> Self {
         self.with(|it| it.coordination = coordination)
     }
 
-    /// Sets how long `WaitForConsumers` waits; makes it that mode, for one consumer, if it is another. Zero looks
+    /// Sets how long `WaitForConsumers` waits; selects that mode, for one consumer, if another mode is set. Zero looks
     /// once: it never means "without limit".
     #[must_use]
     pub fn with_coordination_timeout(self, timeout: Duration) -> Self {
@@ -111,13 +111,13 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.expected_consumers = expected_consumers)
     }
 
-    /// Sets whom coordination and counting look at.
+    /// Sets which consumers coordination and counting look at.
     #[must_use]
     pub fn with_discovery(self, discovery: DiscoveryMode) -> Self {
         self.with(|it| it.discovery = discovery)
     }
 
-    /// Every consumer counts; the table has places for `max_consumers`, and four beside them.
+    /// Every consumer counts; the table has places for `max_consumers`, and four more.
     #[must_use]
     pub fn enable_discovery(self, max_consumers: usize) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -131,7 +131,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` places of the table are
-    /// kept for them. Others, monitors for instance, have four places of their own.
+    /// kept for them. Other consumers, such as monitors, have four places of their own.
     #[must_use]
     pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -150,31 +150,30 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// The consumer keeps its place when it is dropped, until it is told to [`leave`](crate::SharedConsumer::leave) or
-    /// has read up to *closed*: see [`keep_place`](crate::ConsumerEnd::keep_place).
+    /// has read to the end of the closed ring: see [`keep_place`](crate::ConsumerEnd::keep_place).
     #[must_use]
     pub fn keep_place(self) -> Self {
         self.with(|it| it.keeps_place = true)
     }
 
-    /// The consumer comes from a ring of that [generation](crate::ConsumerEnd::generation), which was replaced, and has
-    /// read it to its end. For the layers above.
+    /// The consumer comes from a replaced ring of that [generation](crate::ConsumerEnd::generation), and has read it to
+    /// its end. For the layers above.
     #[doc(hidden)]
     #[must_use]
     pub fn coming_from(self, generation: u64) -> Self {
         self.with(|it| it.after = Some(generation))
     }
 
-    /// What attaches then, a consumer or a tap, waits until there is a ring with a *living* producer, whichever side
-    /// starts first: also where the ring of a system that was killed as a whole is still there, until its next producer
-    /// has replaced it or taken it over. It looks every 5 ms, and the patience counts from this call.
+    /// A consumer or a tap that attaches with this waits until there is a ring with a *live* producer, whichever side
+    /// starts first. If the ring of a system that was killed as a whole is still there, it waits until the next
+    /// producer has replaced it or taken it over. It looks every 5 ms, and the patience counts from this call.
     ///
-    /// What would be no other at the next look ends the wait at once: a living producer of other events, an id that
-    /// lives already, a ring that this process may not open. Unread events that a dead producer has left are not
-    /// delivered by it; attach without this for those.
+    /// A situation that will not change ends the wait at once: a live producer of other events, an id with a live
+    /// consumer, a ring that this process may not open. Unread events of a dead producer are not delivered; attach
+    /// without this to read them.
     ///
-    /// Of a producer in another pid namespace only its lock is known. In the moment in which the next one decides what
-    /// to do with a ring, this may attach to it, and is then told that it was `Replaced`, like one that was there
-    /// before.
+    /// Of a producer in another pid namespace only its lock is known. While the next producer decides what to do with a
+    /// ring, this may attach to the ring, and then gets `Replaced`, like a consumer that was attached before.
     ///
     /// ```
     /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
@@ -199,7 +198,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.ready = Some(patience.into()))
     }
 
-    /// Says nothing to the producer if this consumer is refused: it learns that from elsewhere. For the layers above.
+    /// Does not report to the producer if this consumer is refused: it learns that in another way. For the layers
+    /// above.
     #[doc(hidden)]
     #[must_use]
     pub fn refused_silently(self, is_refused_silently: bool) -> Self {
@@ -218,19 +218,19 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.start = start)
     }
 
-    /// Says what the events carry, where the event type does not: the type of the messages in a ring of frames, for
+    /// Says what the events carry if the event type does not: the type of the messages in a ring of frames, for
     /// instance. 1 to 256 bytes without control characters, the same in both programs.
     ///
-    /// The ring keeps it beside its schema. A producer without a tag leaves none; a consumer with one is refused by a
-    /// ring that has another or none, and so is a tap; one without a tag does not ask.
+    /// The ring keeps it with its schema. A producer without a tag stores none. A consumer or a tap with a tag is
+    /// refused if the ring has another tag or none; one without a tag is not checked.
     #[must_use]
     pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
         self.with(|it| it.content_tag = Some(tag.into()))
     }
 
-    /// Other content tags that a consumer or a tap takes besides its [own](Self::with_content_tag), such as those of
-    /// older versions of its messages. Which one the ring has is what
-    /// [`ConsumerEnd::content_tag`](crate::ConsumerEnd::content_tag) says. A producer does not ask.
+    /// Other content tags that a consumer or a tap accepts besides its [own](Self::with_content_tag), such as those of
+    /// older versions of its messages. [`ConsumerEnd::content_tag`](crate::ConsumerEnd::content_tag) says which one the
+    /// ring has. A producer ignores this.
     #[must_use]
     pub fn with_older_content_tags<T: Into<String>>(self, tags: impl IntoIterator<Item = T>) -> Self {
         self.with(|it| it.older_content_tags = tags.into_iter().map(Into::into).collect())
@@ -242,25 +242,25 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.wait = wait)
     }
 
-    /// How long a consumer lingers at the most in a saturated stream; 20 us unless set, zero switches it off.
+    /// How long a consumer lingers at most in a saturated stream; 20 us unless set, zero switches it off.
     ///
-    /// A consumer that follows its producer closely takes each cache line away while the producer still writes beside
+    /// A consumer that follows its producer closely takes each cache line away while the producer still writes next to
     /// it, and both are slow. So in a stream of 1 GB/s or more a consumer tries to let the producer run ahead: before
-    /// it reads on, it waits until about 1 MiB is there, or this time is over, and goes on so if that is faster by a
-    /// tenth. A look that waits takes that much longer than its [`Patience`] says. What is no such stream is not
-    /// delayed: a trickle, a burst of less than 256 KiB, messages that wait for an answer. Source: RFC 0018.
+    /// it reads on, it waits until about 1 MiB is there, or this time is over, and keeps doing so if that is faster by
+    /// a tenth. A look that waits takes that much longer than its [`Patience`] says. Other traffic is not delayed: a
+    /// trickle, a burst of less than 256 KiB, messages that wait for an answer. Source: RFC 0018.
     #[must_use]
     pub fn linger_at_most(self, time: Duration) -> Self {
         self.with(|it| it.linger = time)
     }
 
-    /// Where a producer writes payloads first, those of claims, what a codec encodes in records, and events of 2 KiB
-    /// and more: in the ring, or in a buffer of its own from which they are copied. `MYELON_WRITE_VIA` overrides it:
-    /// `learned`, `ring`, `buffer`.
+    /// Where a producer writes payloads first: in the ring, or in a buffer of its own from which they are copied. It
+    /// concerns the payloads of claims, what a codec encodes in records, and events of 2 KiB and more.
+    /// `MYELON_WRITE_VIA` overrides it: `learned`, `ring`, `buffer`.
     ///
-    /// Where the readers share no cache with the producer, each store fetches its cache line from them, and the copy of
-    /// a long block does not. So a producer finds out which of the two costs less, for payloads of 2 KiB to 1 MiB, and
-    /// goes on doing so: it times one in about 100 us, and spends at most 1 % of its time on the other way. A payload
+    /// If the readers share no cache with the producer, each store fetches its cache line from them, and the copy of a
+    /// long block does not. So a producer measures which of the two costs less, for payloads of 2 KiB to 1 MiB, and
+    /// keeps measuring: it times one in about 100 us, and spends at most 1 % of its time on the other way. A payload
     /// that is given as bytes is copied into the ring anyway. Events of a group are written in the ring. Source: RFC
     /// 0019.
     #[must_use]
@@ -294,8 +294,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
-    /// over for: a live one, one that has kept its place and has something to read, or in a ring with a
-    /// [content tag](Self::with_content_tag) any that has kept its place.
+    /// over for: a live one, one that has kept its place and has unread events, or in a ring with a [content
+    /// tag](Self::with_content_tag) any that has kept its place.
     #[must_use]
     pub fn take_over(self) -> Self {
         self.facing(Existing::TakeOver)
@@ -308,7 +308,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.facing(Existing::Replace)
     }
 
-    /// What the three above choose; for the builders of the layers above.
+    /// The choice of the three functions above; for the builders of the layers above.
     #[doc(hidden)]
     #[must_use]
     pub fn facing(self, existing: Existing) -> Self {

@@ -32,8 +32,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// There is a ring of that name, and it has no producer: a process that died has left it, or its producer has just
-    /// closed it. Said only where a living one was asked for: see
+    /// There is a ring of that name without a producer: a process that died has left it, or its producer has just
+    /// closed it. Only for a program that needs a live producer: see
     /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
     #[error("the ring at {place} has no producer: process {pid} {}{}", went(*how), and_besides(.difference))]
     NoProducer {
@@ -41,20 +41,20 @@ pub enum MultiProcessError {
         place: String,
         /// Its last producer, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
-        /// How that went.
+        /// How that producer ended.
         how: Ending,
-        /// Why the ring that it has left is not one for this program either, if it is not.
+        /// Why this program cannot use the ring that was left either, if that is so.
         difference: Option<Box<MultiProcessError>>,
     },
-    /// No ring with a living producer was there in time. The source says what there was instead. Start the producer, or
+    /// There was no ring with a live producer in time. The source says what there was instead. Start the producer, or
     /// wait longer.
     #[error("there was nothing to attach to at {place} within {waited:.1?}: {source}")]
     NotReadyInTime {
         /// The ring.
         place: String,
-        /// How long it was waited for.
+        /// How long the wait was.
         waited: Duration,
-        /// What kept this process from attaching when it gave up.
+        /// Why this process could not attach when it gave up.
         r#source: Box<MultiProcessError>,
     },
     /// The ring exists, but this process may not use it.
@@ -65,14 +65,14 @@ pub enum MultiProcessError {
         /// The call that was refused.
         r#source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Something lives under that name, and `create` never opens.
+    /// There is something under that name, and `create` never opens.
     #[error("{place} exists already")]
     AlreadyExists {
         /// The ring.
         place: String,
     },
-    /// Another producer has the ring, or holds its lock while it is stopped, which is the same. To take over from a
-    /// stopped process, end it first.
+    /// Another producer has the ring. A stopped producer still holds its lock, so it has the ring as well. To take over
+    /// from a stopped process, end it first.
     #[error("{place} is in use by producer process {pid}, which is {state}")]
     InUse {
         /// The ring.
@@ -97,9 +97,8 @@ pub enum MultiProcessError {
         /// What this program builds.
         wanted: SegmentMake,
     },
-    /// A counters file that its process has left stands there, and `build_producer` does not destroy its numbers:
-    /// build with [`replace`](crate::SharedDisruptorBuilder::replace), remove it with [`gc`](crate::gc()), or choose
-    /// another name.
+    /// There is a counters file whose process is gone, and `build_producer` does not destroy its numbers: build with
+    /// [`replace`](crate::SharedDisruptorBuilder::replace), remove it with [`gc`](crate::gc()), or choose another name.
     #[error(
         "{place} is not a ring but a counters file that its process has left; ask for `replace()`, or remove it (gc), if its numbers are not \
          wanted, or choose another name"
@@ -108,8 +107,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// `take_over` of a ring whose producer is alive is `InUse`; of one in which no consumer is left to go on for, it
-    /// is this.
+    /// `take_over` of a ring without a consumer to take it over for. Replace the ring instead. (If its producer is
+    /// alive, the error is `InUse`.)
     #[error("there is nobody in {place} to go on for; replace it instead")]
     NothingToTakeOver {
         /// The ring.
@@ -124,16 +123,16 @@ pub enum MultiProcessError {
         /// What is different.
         difference: Box<Difference>,
     },
-    /// The events carry something else than this program expects: see
+    /// The events carry other content than this program expects: see
     /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag). If both tags are schemas of messages, the
-    /// text names the first thing in the message that differs, as `#[message]` of the crate `myelon` has it; give both
+    /// text names the first difference in the message, as `#[message]` of the crate `myelon` describes it; give both
     /// programs the same type.
     #[error("{place} carries {}", content(.found, .wanted))]
     IncompatibleContent {
         /// The ring.
         place: String,
-        /// The ring's content tag; a [`MessageSchema`](crate::schema::MessageSchema) can be parsed from that of a
-        /// described message.
+        /// The ring's content tag. For a described message, it can be parsed as a
+        /// [`MessageSchema`](crate::schema::MessageSchema).
         found: Option<String>,
         /// This program's.
         wanted: Option<String>,
@@ -151,7 +150,7 @@ pub enum MultiProcessError {
     OtherSize {
         /// The ring.
         place: String,
-        /// In what both numbers are said.
+        /// The unit of both numbers.
         unit: SizeUnit,
         /// What the ring has.
         found: u64,
@@ -175,9 +174,9 @@ pub enum MultiProcessError {
     IncompatiblePrefix {
         /// The ring.
         place: String,
-        /// How those ids begin; empty: any.
+        /// The prefix of those ids; empty: any.
         found: String,
-        /// How they are to begin.
+        /// The prefix that this program asks for.
         wanted: String,
     },
     /// The schema in the ring cannot be read.
@@ -205,8 +204,8 @@ pub enum MultiProcessError {
         /// Which of the answers it was.
         r#source: OpenError,
     },
-    /// What stands under that name belongs to another user, and may not be removed by this process. It is as it was:
-    /// see [`CreateError::NotOwner`].
+    /// The segment of that name belongs to another user, and this process may not remove it. It was not changed: see
+    /// [`CreateError::NotOwner`].
     #[error(
         "{place} belongs to user {owner_uid}, and this process may not remove it; it was left as it is: run as that user, let that user or \
          root remove it, or choose another name"
@@ -214,7 +213,7 @@ pub enum MultiProcessError {
     NotOwner {
         /// The ring.
         place: String,
-        /// To whom it belongs.
+        /// The user that owns it.
         owner_uid: u32,
         /// What the system said.
         source: std::io::Error,
@@ -228,7 +227,7 @@ pub enum MultiProcessError {
         wanted_bytes: u64,
         /// What was free.
         available_bytes: u64,
-        /// What is short, and what to do.
+        /// What is scarce, and what to do.
         r#source: CreateError,
     },
     /// The consumers that start-up waits for did not join in time. Nothing was published.
@@ -236,9 +235,9 @@ pub enum MultiProcessError {
     CoordinationTimeout {
         /// The ring.
         place: String,
-        /// Who was there.
+        /// How many consumers had joined.
         joined: usize,
-        /// Who was waited for.
+        /// How many the start-up waits for.
         wanted: usize,
         /// How long.
         waited: Duration,
@@ -257,8 +256,8 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// A configuration that says `create` was given to something that only looks. Only its producer creates a ring:
-    /// make one with the configuration's `builder`.
+    /// A configuration with `create` was given to a view, which only reads. Only a producer creates a ring: make one
+    /// with the configuration's `builder`.
     #[error("{place} is to be created, which only its producer can do")]
     OnlyProducersCreate {
         /// The ring.
@@ -270,22 +269,22 @@ pub enum MultiProcessError {
     /// `BufferUntilConsumers` was asked to hold more than the ring has room for, or nothing.
     #[error("a start-up buffer holds 1 to {capacity} {unit} in a ring of {capacity}, and {max_buffer} were asked for")]
     BufferSize {
-        /// In what all numbers are said.
+        /// The unit of all numbers.
         unit: SizeUnit,
-        /// What it is to hold.
+        /// How much it should hold.
         max_buffer: usize,
         /// The size of the ring.
         capacity: usize,
     },
-    /// A list of required consumers that is empty would let every managed call succeed. Name at least one, or publish
+    /// The list of required consumers is empty, so every managed call would succeed. Name at least one, or publish
     /// unmanaged.
     #[error("no consumer of {place} is required")]
     NoRequiredConsumers {
         /// The ring.
         place: String,
     },
-    /// Start-up was asked to wait for no consumer. Such a wait is over before a consumer has come, which is not what a
-    /// wait is for: expect at least one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
+    /// Start-up was asked to wait for no consumer. Such a wait ends before any consumer has joined: expect at least
+    /// one, or choose [`Immediate`](crate::CoordinationMode::Immediate).
     #[error("start-up of {place} waits for 0 consumers: expect at least one, or choose `CoordinationMode::Immediate`")]
     NoConsumersExpected {
         /// The ring.
@@ -303,9 +302,9 @@ pub enum MultiProcessError {
         /// Places for them.
         max_consumers: usize,
     },
-    /// The ring was replaced by one with messages of another type again and again before these consumers had read it,
-    /// and each of those rings is kept for them. No more are. Start them, or give up what is there for them, by
-    /// [`replace`](crate::SharedDisruptorBuilder::replace).
+    /// The ring was replaced several times by one with messages of another type before these consumers had read it, and
+    /// each of those rings is kept for them. No further one is kept. Start these consumers, or give up their unread
+    /// messages with [`replace`](crate::SharedDisruptorBuilder::replace).
     #[error(
         "{place} follows on as many rings as can be kept for consumers that have not read them ({}): start them, or give up what is there for them by `replace`",
         .ids.join(", ")
@@ -323,7 +322,7 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// That cannot be a consumer's id.
+    /// The text cannot be a consumer's id.
     #[error(transparent)]
     InvalidConsumerId(#[from] InvalidConsumerId),
     /// `MYELON_WAIT` names no strategy.
@@ -332,7 +331,7 @@ pub enum MultiProcessError {
     /// `MYELON_WRITE_VIA` names no way to write payloads.
     #[error(transparent)]
     InvalidWriteVia(#[from] InvalidWriteVia),
-    /// An environment variable that is a number is set to something else, or to one that is too large.
+    /// An environment variable that must be a number has another value, or is too large.
     #[error("{name} is set to `{value}`, which is not a number it can take: use a whole number from 0")]
     InvalidSetting {
         /// The variable.
@@ -340,12 +339,12 @@ pub enum MultiProcessError {
         /// Its value.
         value: String,
     },
-    /// A thread could not be pinned to the core that it was to run on: there is none, or this process may not use it.
+    /// A thread could not be pinned to the chosen core: there is no such core, or this process may not use it.
     #[error("{}: a thread cannot be pinned to core {}: {source}; {}", asked.asked_by, asked.core, Usable(usable))]
     Core {
-        /// Who asked for which.
+        /// The chosen core, and what chose it.
         asked: CoreSetting,
-        /// The cores that this process may use; none if the system has not said.
+        /// The cores that this process may use; empty if the system did not say.
         usable: Vec<usize>,
         /// What the system said.
         r#source: std::io::Error,
@@ -358,7 +357,7 @@ pub enum MultiProcessError {
         /// Why.
         r#source: CreateError,
     },
-    /// A damaged segment stood in the way and could not be removed.
+    /// A damaged segment has the name and could not be removed.
     #[error("what stands in the way of a new ring could not be removed: {source}")]
     CleanUp {
         /// The ring.
@@ -378,7 +377,7 @@ pub enum MultiProcessError {
     },
 }
 
-/// Which core a thread is to run on, and who says so.
+/// The core that a thread is to run on, and what chose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CoreSetting {
@@ -389,7 +388,7 @@ pub struct CoreSetting {
 }
 
 impl CoreSetting {
-    /// What it means that the system has refused it.
+    /// The error if the system refuses it.
     pub(crate) fn refused(self, source: std::io::Error) -> MultiProcessError {
         MultiProcessError::Core { asked: self, usable: usable_cores(), source }
     }
@@ -416,12 +415,12 @@ impl fmt::Display for Usable<'_> {
     }
 }
 
-/// What else is to be said of a ring without a producer.
+/// The rest of the text about a ring without a producer.
 fn and_besides(difference: &Option<Box<MultiProcessError>>) -> String {
     difference.as_ref().map_or_else(String::new, |difference| format!("; besides, {difference}"))
 }
 
-/// What a ring carries in comparison with what is expected, for a sentence.
+/// What a ring carries and what is expected, as the rest of a sentence.
 fn content(found: &Option<String>, wanted: &Option<String>) -> String {
     let schema = |tag: &Option<String>| MessageSchema::parse(tag.as_ref()?).ok();
     if let (Some(there), Some(here)) = (schema(found), schema(wanted))
@@ -441,14 +440,13 @@ fn content(found: &Option<String>, wanted: &Option<String>) -> String {
 }
 
 impl MultiProcessError {
-    /// Whether a wait for peers was longer than it might be.
+    /// Whether a wait for peers timed out.
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::CoordinationTimeout { .. } | Self::NotReadyInTime { .. })
     }
 
-    /// Whether a ring may be there, and may be attached to, at the next look: there is none yet, it changes hands, or a
-    /// process that has died has left it. For loops that look by themselves;
-    /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready) is one.
+    /// Whether the next try may succeed: there is no ring yet, it is changing hands, or a dead process has left it. For
+    /// loops that try by themselves; [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready) is one.
     pub fn is_passing(&self) -> bool {
         matches!(
             self,

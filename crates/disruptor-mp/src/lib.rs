@@ -3,12 +3,12 @@
 //! # The problem
 //!
 //! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler hands
-//! all of them the same small message. The transport is one or two per cent of such a step, and its speed is not what
-//! keeps people awake. What does: a stall that names no culprit, a worker that died unnoticed, cores that are burnt by
-//! spinning, a `/dev/shm` that is too small and ends in SIGBUS, a name that must be cleaned up by hand after a crash.
+//! all of them the same small message. The transport takes one or two per cent of such a step, so its speed is seldom
+//! the problem. These are: a stall that names no culprit, a worker that died unnoticed, cores that spin, a `/dev/shm`
+//! that is too small and ends in SIGBUS, a name that must be removed by hand after a crash.
 //!
-//! So this crate moves bytes at memory speed *and* answers those: waiting costs little, every wait ends with a reason,
-//! and a `kill -9` of any process leaves the others working or told.
+//! So this crate moves bytes at memory speed *and* solves those problems: waiting costs little, every wait ends with a
+//! reason, and after a `kill -9` of any process the others work on or get an error.
 //!
 //! # Quick start
 //!
@@ -44,8 +44,8 @@
 //! # }
 //! ```
 //!
-//! Neither side needs `unsafe`: what may live in a slot is checked by [`#[event]`](macro@event), who may touch it by
-//! the ring, and a crate that uses this one can say `#![forbid(unsafe_code)]`.
+//! Neither side needs `unsafe`: [`#[event]`](macro@event) checks what may be in a slot, and the ring checks which end
+//! may access it. A crate that uses this one can say `#![forbid(unsafe_code)]`.
 //!
 //! # What to look at next
 //!
@@ -76,33 +76,33 @@
 //! # What holds, in short
 //!
 //! - **Strict broadcast.** Every registered consumer gets every event from its start on, in order, and the slowest one
-//!   holds the producer back. A [`Tap`] does not, and knows what it missed.
+//!   holds the producer back. A [`Tap`] does not, and knows how many events it missed.
 //! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and
 //!   comes back under its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
-//! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next one
-//!   [takes over](Origin::TookOver) and goes on after the last whole event.
-//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: no
-//!   heartbeats, no pids that mean another process in another container. An end that waits learns of it within 100 ms;
-//!   a stopped process is not dead.
-//! - **Space is reserved** when a ring is created; too little is an [error](MultiProcessError::NoSpace) with the
-//!   numbers in it.
+//! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next producer
+//!   [takes over](Origin::TookOver) and continues after the last whole event.
+//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: there
+//!   are no heartbeats, and no pids that mean another process in another container. An end that waits learns of a death
+//!   within 100 ms; a stopped process is not dead.
+//! - **Space is reserved** when a ring is created; too little space is an [error](MultiProcessError::NoSpace) that
+//!   contains the numbers.
 //! - **Two programs agree or are refused.** A ring carries the schema of its events; the refusal
 //!   [names the first field](MultiProcessError::IncompatibleEvent) that differs.
 //!
-//! What is *not* promised: anything against a process that may write to the segment and does so where it has no
-//! business, durability, and anything between machines. The protocols, with their bytes, orderings and what a crash at
-//! each step leaves behind, are in the project's `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and
-//! leaving, 0004 waiting, 0005 ownership, 0006 records.
+//! What is *not* promised: protection from a process that may write to the segment and breaks the protocol, durability,
+//! and anything between machines. The protocols, with their bytes, orderings and what a crash at each step leaves
+//! behind, are in the project's `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004
+//! waiting, 0005 ownership, 0006 records.
 //!
 //! # Errors
 //!
-//! One enum per operation; a variant is a situation, with what one wants to know at night. [`MultiProcessError`]: a
-//! ring could not be built or attached to. [`PublishError`]: an event was not published, and nothing of the closure has
-//! run. [`ConsumeError`]: there is no event, and everything published before has been delivered.
+//! One enum per operation; each variant is one situation, with the details that an operator needs.
+//! [`MultiProcessError`]: a ring could not be built or attached to. [`PublishError`]: an event was not published, and
+//! the closure has not run. [`ConsumeError`]: there is no event, and everything published before has been delivered.
 //! [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet" are ordinary answers to [`Patience::Now`].
 //! Each error can be asked whether it says [closed](ConsumeError::is_closed), [timed out](ConsumeError::is_timed_out),
-//! [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). Where a process is to blame, the
-//! error holds a [`StallReport`], whose `Display` is one line:
+//! [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). If a process is the cause, the error
+//! holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
 //! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by 1024 events,
@@ -162,7 +162,7 @@ pub use ring::protocol::join::{BeginningGone, StartAt};
 #[doc(inline)]
 pub use schema::{Event, event};
 
-/// What only exists where there are processes, that is, outside models.
+/// What needs processes, so it does not exist in models.
 #[cfg(not(loom))]
 mod exports {
     pub use crate::builder::{
@@ -273,21 +273,21 @@ mod exports {
     }
 }
 
-/// zerocopy, for its derives, which `#[event]` adds: they find their crate here. A program that says `#[event]`
-/// therefore needs no dependency on zerocopy, and zerocopy's names are no part of our interface.
-// A glob in a hidden module of the root, and not `pub use zerocopy`: otherwise the compiler takes the traits for
-// unreachable, and the errors of a struct that is no event say that `Event` is a sealed trait.
+/// zerocopy, for the code that its derives generate, which `#[event]` adds: it finds zerocopy here. So a program that
+/// uses `#[event]` needs no dependency on zerocopy, and zerocopy's names are not part of our interface.
+// A glob in a hidden module of the root, and not `pub use zerocopy`: otherwise the compiler considers the traits
+// unreachable, and the errors of a struct that is not an event say that `Event` is a sealed trait.
 #[doc(hidden)]
 pub mod __zerocopy {
     pub use zerocopy::*;
 }
 
-/// What the code that `#[event]` writes refers to. It is no part of the interface: any release can change it.
+/// For the code that `#[event]` generates. Not part of the interface: any release can change it.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::schema::checks::{Advice, Field, UnalignedField};
 
-    /// What the layers above need to make an end of their own of one of ours.
+    /// What the layers above need to make their own end from one of ours.
     #[cfg(not(loom))]
     pub mod ends {
         pub use crate::ring::construct::Existing;

@@ -22,7 +22,7 @@ pub mod shared_memory {
     pub use crate::{SharedMemoryConfig, SharedRingBuffer, ShmRingBuffer};
 }
 
-/// Where rings live. One algorithm serves every place, so these are aliases.
+/// Where rings are. One algorithm serves every place, so these are aliases.
 pub mod backend {
     pub use super::shared_memory;
 
@@ -50,7 +50,7 @@ pub mod consumer {
     pub use crate::{MmapConsumer, SharedConsumer};
 }
 
-/// Counters that anybody can read.
+/// Counters that every process can read.
 pub mod observability {
     pub use crate::counters::*;
 }

@@ -18,8 +18,8 @@ macro_rules! step {
 }
 pub(crate) use step;
 
-/// A point at which a process looks at a lock or a name, takes it or lets it go. Expands to nothing unless the crate's
-/// own tests are compiled.
+/// A point at which a process checks, takes or releases a lock or a name. Expands to nothing unless the crate's own
+/// tests are compiled.
 #[cfg(not(all(test, not(loom))))]
 macro_rules! turn {
     () => {};
@@ -37,8 +37,8 @@ macro_rules! turn {
 }
 pub(crate) use turn;
 
-/// What a protocol rests on, and what its tests take away to see that one of them fails: the condition, and the name
-/// that the table of mutants has for it. Just the condition unless the crate's own tests are compiled.
+/// A condition that a protocol depends on, with its name in the table of mutants. Tests disable it to see that one of
+/// them fails. Just the condition unless the crate's own tests are compiled.
 #[cfg(not(all(test, not(loom))))]
 macro_rules! rule {
     ($name:ident, $condition:expr) => {
@@ -55,7 +55,7 @@ macro_rules! rule {
 #[cfg(not(loom))]
 pub(crate) use rule;
 
-/// Sleeps. Where a test of races has the turns of processes in hand, lets another one go on instead.
+/// Sleeps. In a test of races, which decides the turns of processes, lets another process go on instead.
 #[cfg(not(loom))]
 pub(crate) fn nap(time: std::time::Duration) {
     #[cfg(test)]
@@ -82,7 +82,7 @@ macro_rules! steps {
 steps! {
     // create
     ProducerLocked, SegmentReserved, SegmentWritten, SegmentReady, SegmentNamed,
-    // publish; in the middle of a payload is the application, which the kill tests' own `fill` plays
+    // publish; the middle of a payload is application code, for which the kill tests have their own `fill`
     StampInvalidated, PayloadHalfWritten, PayloadWritten, StampStored, InsideBatch, BatchStamped, WrittenStored, CursorStored, StoredNotWoken, FencedStored, LimitStored,
     GroupInvalidated, GroupWritten, InsideGroup, GroupStamped, GroupUndone, AttemptBegun,
     SentinelLifted, WriterAnnounced,
@@ -100,7 +100,7 @@ steps! {
     CloseWoken, CloseUnlinked, CollectUnlinked, CollectMarked,
 }
 
-/// Which step this process must not survive: the name and how many times to pass it first, from
+/// The step at which this process is killed: its name and how many times to pass it first, from
 /// `MYELON_TEST_STEP=name:count`.
 #[cfg(all(test, not(loom)))]
 struct Armed {
@@ -108,7 +108,7 @@ struct Armed {
     left: crate::sync::primitive::AtomicI64,
 }
 
-/// Ends this process here, with SIGKILL, if the environment says so.
+/// Kills this process here with SIGKILL if the environment says so.
 #[cfg(all(test, not(loom)))]
 #[track_caller]
 pub(crate) fn reached(step: Step) {

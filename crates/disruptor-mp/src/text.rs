@@ -1,7 +1,7 @@
 //! Which characters are allowed in a name that other programs print.
 
 /// Whether `c` can make a line on a terminal look like another, or two names look alike: control characters, line
-/// separators, marks of direction, and everything else that Unicode says is shown as nothing (*default ignorable*).
+/// separators, direction marks, and all other characters that Unicode shows as nothing (*default ignorable*).
 pub(crate) fn disguises(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -59,7 +59,7 @@ impl Settings {
             DiscoveryMode::Disabled => (DEFAULT_MAX_CONSUMERS, None),
             DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } => (*max_consumers, consumer_prefix.clone()),
         };
-        // A ring of that size must be possible before anything is said about a part of it.
+        // First check that a ring of that size is possible, then its parts.
         layout::plan_for::<S>(self.capacity, places)?;
         let max_buffer = match self.coordination {
             CoordinationMode::BufferUntilConsumers { max_buffer } => {
@@ -98,7 +98,7 @@ impl Settings {
         Ok(producer)
     }
 
-    /// Refuses a start-up that waits for no consumer, or for one that has no place.
+    /// Refuses a start-up that waits for no consumer, or for more consumers than there are places.
     fn check_start_up(&self) -> MultiProcessResult<()> {
         let DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } = &self.discovery else { return Ok(()) };
         let place = || self.place.to_string();
@@ -106,7 +106,7 @@ impl Settings {
             return Err(MultiProcessError::EmptyPrefix { place: place() });
         }
         if let Some(prefix) = consumer_prefix {
-            // Otherwise the places are kept for ids that cannot be.
+            // Otherwise places are kept for ids that cannot exist.
             ConsumerId::chosen(prefix)?;
         }
         let expected = match self.coordination {
@@ -191,7 +191,7 @@ mod tests {
         let nobody = |error| matches!(error, MultiProcessError::NoConsumersExpected { .. });
         assert!(nobody(refused(ring().wait_for_consumers(0, Duration::ZERO))));
         assert!(nobody(refused(ring().with_coordination(BUFFER).with_expected_consumers(0))));
-        // Who disables discovery has said so.
+        // A program that disables discovery wants no wait.
         assert!(ring().wait_for_consumers(2, PATIENCE).disable_discovery().build_producer(|| 0).is_ok());
     }
 

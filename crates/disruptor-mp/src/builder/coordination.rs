@@ -3,7 +3,7 @@
 use crate::ring::memory::layout::DEFAULT_MAX_CONSUMERS;
 use std::time::Duration;
 
-/// What a new producer does about consumers that are not there yet.
+/// What a new producer does about consumers that have not joined yet.
 ///
 /// In every mode, every registered consumer gates from the moment its join is complete.
 ///
@@ -22,13 +22,13 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum CoordinationMode {
     /// Publishes at once. While no consumer is registered the ring overwrites its oldest events and counts them
-    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); what is still there is for the first
-    /// reader, see [`StartAt::Unread`](crate::StartAt::Unread).
+    /// ([`OVERWRITTEN_UNREAD`](crate::counters::ids::OVERWRITTEN_UNREAD)); the first reader gets the events that are
+    /// still there, see [`StartAt::Unread`](crate::StartAt::Unread).
     #[default]
     Immediate,
     /// `build_producer` returns once this many consumers have joined, or fails with `CoordinationTimeout`.
     WaitForConsumers {
-        /// How many, of those that the discovery mode selects: at least 1, at most its places.
+        /// How many of the consumers that the discovery mode selects: at least 1, at most its places.
         min_consumers: usize,
         /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
@@ -36,14 +36,14 @@ pub enum CoordinationMode {
     /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; one
     /// that joins before that starts with event 0. A full buffer is a full ring: publishing waits.
     BufferUntilConsumers {
-        /// How many events to hold, at most the ring's slots. Of a ring of records, how many bytes: those of its
-        /// records, each with its header of 16 and rounded up to 64.
+        /// How many events to hold, at most the ring's slots. For a ring of records, how many bytes: those of its
+        /// records, each with its header of 16 bytes and rounded up to 64.
         max_buffer: usize,
     },
 }
 
-/// Which consumers start-up coordination, `get_consumer_count` and the required set look at. It changes nothing about
-/// which of them gate: all do.
+/// Which consumers start-up coordination, `get_consumer_count` and the required set look at. It does not change which
+/// consumers gate: all do.
 ///
 /// ```
 /// use disruptor_mp::{SharedConsumer, SharedDisruptorBuilder};
@@ -67,14 +67,14 @@ pub enum DiscoveryMode {
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
-        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. Beside them the table
-        /// has four places for consumers whose id begins otherwise; one more of those gets `NoPlaceForOthers`. Without
-        /// a prefix all places are for any id: the fifth beyond this number gets `TableFull`.
+        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. The table has four more
+        /// places for consumers with other ids; one more of those gets `NoPlaceForOthers`. Without a prefix all places
+        /// are for any id: the fifth beyond this number gets `TableFull`.
         max_consumers: usize,
-        /// Only ids that begin so; `None`: all. An empty prefix is refused.
+        /// Only ids with this prefix; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,
-        /// How often start-up looks; zero looks without a pause, and no pause is longer than a second or than what is
-        /// left of the timeout. Nothing is scanned once it is over.
+        /// How often start-up looks; zero looks without a pause. No pause is longer than a second or than the rest of
+        /// the timeout. After start-up nothing is scanned.
         scan_interval: Duration,
     },
 }

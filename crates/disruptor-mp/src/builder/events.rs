@@ -14,14 +14,13 @@ use crate::segment::{CreateOptions, Place};
 use crate::sync::wait::AutoWaitStrategy;
 
 impl<E: Event> SharedDisruptorBuilder<E> {
-    /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 takes what it
-    /// finds.
+    /// An endpoint of the ring at `place` with `size` slots, a power of two. A consumer that gives 0 accepts any size.
     pub fn new(place: impl Into<Place>, size: usize) -> Self {
         Self::of(place, size)
     }
 
-    /// The same endpoint of a ring in [`Dense`] slots: events without stamps, for the highest rate. The ring says its
-    /// form, so each of its ends is built with this.
+    /// The same endpoint of a ring in [`Dense`] slots: events without stamps, for the highest rate. The form is part of
+    /// the ring, so each of its ends must be built with this.
     ///
     /// ```
     /// use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};
@@ -52,16 +51,17 @@ impl<E: Event> SharedDisruptorBuilder<E> {
 impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
-    /// If the name exists and its producer is dead, the ring is taken over for the consumers that live in it, or have
-    /// kept their places and not read everything, or, if it has a [content tag](Self::with_content_tag), have kept
-    /// their places at all; or replaced if there are none; [`SharedProducer::origin`] says which. A ring of the same
-    /// events that differs otherwise is replaced, and stays for those that have not read it, who read it first. A
-    /// segment of another kind, version or byte order is replaced if no process uses it, unless it is a counters file.
+    /// If the name exists and its producer is dead, the ring is taken over or replaced; [`SharedProducer::origin`] says
+    /// which. It is taken over if there are consumers that live, or that have kept their places and have unread events;
+    /// in a ring with a [content tag](Self::with_content_tag) kept places are enough. Otherwise it is replaced. A ring
+    /// of the same events that differs in another way is replaced, and stays for the consumers that have not read it:
+    /// they read it first. A segment of another kind, version or byte order is replaced if no process uses it, unless
+    /// it is a counters file.
     ///
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError): `InUse` while the other producer's lock is held,
     /// `InUseAsOther`, `HoldsCounters`, `NotOwner`, `NoSpace`, `CoordinationTimeout`, and so on. A start-up that cannot
-    /// come to its end, or has nothing to wait for, is refused before anything is created. Nothing is left behind.
+    /// end, or has nothing to wait for, is refused before anything is created. Nothing is left of the attempt.
     pub fn build_producer(
         self,
         factory: impl FnMut() -> E + Send + 'static,
@@ -70,10 +70,10 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
         Ok(SharedProducer::new(self.producer_end::<Slots<E, F>>()?, via, Box::new(factory)))
     }
 
-    /// Attaches a consumer to a ring that exists.
+    /// Attaches a consumer to an existing ring.
     ///
     /// # Errors
-    /// See [`MultiProcessError`](crate::MultiProcessError): `NotFound` (`NotReadyInTime` where it was to
+    /// See [`MultiProcessError`](crate::MultiProcessError): `NotFound` (`NotReadyInTime` if it was to
     /// [wait](Self::attach_when_ready)), `IncompatibleEvent` with the first field that differs, `Join` with `IdInUse`
     /// or `TableFull`, and so on.
     pub fn build_consumer(self) -> MultiProcessResult<SharedConsumer<E, F>> {
@@ -122,8 +122,8 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
 }
 
 impl<E: Event> SharedProducer<E> {
-    /// Creates the ring of `size` slots at `place`, with everything else as the builder has it by default. Makes the
-    /// directory of a file where it is missing.
+    /// Creates the ring of `size` slots at `place`, with the builder's defaults for everything else. Makes the
+    /// directory of a file if it is missing.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_producer`].
@@ -138,8 +138,7 @@ impl<E: Event> SharedProducer<E> {
 }
 
 impl<E: Event> SharedConsumer<E> {
-    /// Joins the ring of `size` slots at `place` under `consumer_id`, with everything else as the builder has it by
-    /// default.
+    /// Joins the ring of `size` slots at `place` under `consumer_id`, with the builder's defaults for everything else.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_consumer`].

@@ -11,13 +11,13 @@ use crate::segment::{CreateOptions, Place};
 use crate::sync::wait::WaitStrategy;
 use std::time::Duration;
 
-/// What the builders of all forms set. Which of it counts depends on what is built.
+/// What the builders of all forms set. What is built determines which of the settings matter.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) place: Place,
-    /// Slots, or lines; 0 takes what is there.
+    /// Slots, or lines; 0 accepts any size.
     pub(crate) capacity: usize,
-    /// Of a ring of records: the bytes that were asked for, if any were.
+    /// For a ring of records: the bytes that were asked for, if any.
     pub(crate) record_bytes: Option<usize>,
     pub(crate) coordination: CoordinationMode,
     pub(crate) discovery: DiscoveryMode,
@@ -41,8 +41,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Those of an endpoint of the ring at `place` with `capacity` slots, or lines, with everything else as it is by
-    /// default.
+    /// The settings of an endpoint of the ring at `place` with `capacity` slots, or lines, and defaults for everything
+    /// else.
     pub(super) fn of(place: Place, capacity: usize) -> Self {
         Self {
             place,

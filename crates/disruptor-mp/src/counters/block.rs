@@ -9,7 +9,7 @@ use super::snapshot::CounterOwner;
 use super::text::Text;
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Words of a block that count.
+/// Words with counts in a block.
 pub(super) const WORDS: usize = 24;
 
 const LABEL_WORDS: usize = 16;
@@ -17,7 +17,7 @@ const LABEL_WORDS: usize = 16;
 /// The block of the producer.
 pub(super) const PRODUCER: usize = 0;
 
-/// The block in which the counts of consumers are added up whose place another consumer has taken.
+/// The block with the sum of the counts of consumers whose place another consumer has taken.
 pub(super) const FORMER_CONSUMERS: usize = 1;
 
 /// The block of the consumer in the first entry of the table.
@@ -26,7 +26,7 @@ pub(super) const FIRST_CONSUMER: usize = 2;
 const _: () = assert!(ids::OF_PRODUCER.len() <= WORDS && ids::OF_CONSUMER.len() <= WORDS);
 const _: () = assert!(size_of::<Block>() == 384 && core::mem::offset_of!(Block, counts) == 192);
 
-/// What is counted in block `index`, word by word.
+/// The counter ids of block `index`, word by word.
 pub(super) fn meaning(index: usize) -> &'static [u32] {
     if index == PRODUCER { ids::OF_PRODUCER } else { ids::OF_CONSUMER }
 }
@@ -51,7 +51,7 @@ pub(super) struct Block {
     counts: [AtomicU64; WORDS],
 }
 
-/// A block as it was when it was looked at.
+/// A block as a reader saw it.
 pub(super) struct Seen {
     pub(super) owner: CounterOwner,
     pub(super) label: String,
@@ -62,16 +62,15 @@ pub(super) struct Seen {
 }
 
 impl Block {
-    /// The block belongs to the owner `label` of that epoch from now on. Its counts go on if they are of an owner
-    /// called the same; those of another are added to `former`, and begin at 0.
+    /// From now on the block belongs to the owner `label` of that epoch. Its counts continue if the old owner had the
+    /// same label; the counts of another owner are added to `former`, and begin at 0.
     ///
-    /// The caller holds the lock of the place. It may be killed in here at any point: then the next owner finds a block
-    /// that changes hands, with counts of which each is where it was, or is 0; what was just being moved may be missing
-    /// from `former`.
+    /// The caller holds the lock of the place. If it is killed in here, the next owner finds a block that is changing
+    /// hands, in which each count is unchanged or 0; a count that was just being moved may be missing from `former`.
     pub(super) fn begin(&self, epoch: u64, label: &str, owner_pid: u32, former: Option<(&Self, &[u32])>) {
         let label = Text::beginning_of(label);
         self.tenure.store(CHANGING, Ordering::Relaxed);
-        // Release, partner in `look`: a reader that sees one of the stores below does not find the old tenure again.
+        // Release, partner in `look`: a reader that sees one of the stores below does not see the old tenure again.
         fence(Ordering::Release);
         if self.label() != label {
             self.give_up_counts(former);
@@ -98,8 +97,8 @@ impl Block {
         self.declared.store(0, Ordering::Relaxed);
     }
 
-    /// Adds a count of an owner that is gone. Several places may change hands at once: a locked instruction, once per
-    /// owner.
+    /// Adds a count of an owner that is gone. It is a locked instruction, once per owner, because several places may
+    /// change hands at once.
     fn take_in(&self, word: usize, id: u32, value: u64) {
         match ids::describe(id).is_some_and(|description| description.is_maximum) {
             true => self.counts[word].fetch_max(value, Ordering::Relaxed),
@@ -108,13 +107,13 @@ impl Block {
         self.declared.fetch_or(1 << word, Ordering::Relaxed);
     }
 
-    /// Says that the owner has gone. Its counts stay until the place has another.
+    /// Marks the owner as gone. Its counts stay until the place has another owner.
     pub(super) fn end(&self) {
         let tenure = self.tenure.load(Ordering::Relaxed);
         self.tenure.store(tenure & !0xff | ENDED, Ordering::Relaxed);
     }
 
-    /// The word in which the owner counts `id`, if this block has one; it is shown from now on.
+    /// The word in which the owner counts `id`, if this block has one. Readers see it from now on.
     pub(super) fn declare(&self, meaning: &[u32], id: u32) -> Option<&AtomicU64> {
         let word = meaning.iter().position(|&known| known == id)?;
         self.declared.store(self.declared.load(Ordering::Relaxed) | 1 << word, Ordering::Relaxed);
@@ -142,8 +141,8 @@ impl Block {
             .map(|(_, (&id, count))| (id, count.load(Ordering::Relaxed)))
             .collect();
         let (label, owner_pid) = (String::from(self.label()), self.owner_pid.load(Ordering::Relaxed));
-        // Acquire, partner in `begin`: if a store of the next owner was among what was read, the tenure is another one
-        // now. A state that has become *ended* meanwhile changes nothing of it.
+        // Acquire, partner in `begin`: if we read a store of the next owner, the tenure is another one now. A state
+        // that has become *ended* meanwhile makes no difference.
         fence(Ordering::Acquire);
         let now = self.tenure.load(Ordering::Relaxed);
         if now >> 8 != tenure >> 8 || now & 0xff == CHANGING {

@@ -7,7 +7,7 @@ use super::snapshot::{COUNTER_FLAG_CONSUMER, COUNTER_FLAG_PRODUCER};
 use crate::segment::Segment;
 use std::sync::Arc;
 
-/// What a producer is called in its counters.
+/// The label of a producer's counters.
 const PRODUCER: &str = "producer";
 
 /// The place of an end's counters. One per end; every counter of the end comes from it.
@@ -19,19 +19,19 @@ pub(crate) struct EndCounters {
 
 #[derive(Clone)]
 enum Place {
-    /// The block of this index is the end's alone, by the lock that it holds.
+    /// The block of this index. Only this end writes it, because it holds the lock.
     Block(usize),
     /// Records of a file that other ends may use as well.
     Attached { flags: u32, label: String, ring: String, number: u32 },
 }
 
 impl EndCounters {
-    /// Those of the producer of the ring in `segment`, whose lock the caller holds.
+    /// The counters of the producer of the ring in `segment`, whose lock the caller holds.
     pub(crate) fn of_producer(segment: &Arc<Segment>, reign: u64) -> Self {
         Self::of_place(segment, block::PRODUCER, reign, PRODUCER)
     }
 
-    /// Those of the consumer in entry `index`, whose lock the caller holds, called `id`.
+    /// The counters of the consumer `id` in entry `index`, whose lock the caller holds.
     pub(crate) fn of_consumer(segment: &Arc<Segment>, index: usize, epoch: u64, id: &str) -> Self {
         Self::of_place(segment, block::FIRST_CONSUMER + index, epoch, id)
     }
@@ -42,12 +42,12 @@ impl EndCounters {
         Self { file, place: Place::Block(index) }
     }
 
-    /// Those of the producer of `ring` in a file of the user's.
+    /// The counters of the producer of `ring` in a file of the user.
     pub(crate) fn of_attached_producer(file: &CountersFile, ring: String) -> Self {
         Self::attached(file, COUNTER_FLAG_PRODUCER, PRODUCER, ring)
     }
 
-    /// Those of a consumer or a tap of `ring` in a file of the user's.
+    /// The counters of a consumer or a tap of `ring` in a file of the user.
     pub(crate) fn of_attached_consumer(file: &CountersFile, label: &str, ring: String) -> Self {
         Self::attached(file, COUNTER_FLAG_CONSUMER, label, ring)
     }
@@ -57,9 +57,9 @@ impl EndCounters {
         Self { file: file.clone(), place: Place::Attached { flags, label: label.to_owned(), ring, number } }
     }
 
-    /// The end's counter `id`. One for which there is no room counts where nothing looks.
+    /// The end's counter `id`. If there is no room for it, it counts in a word that no reader sees.
     ///
-    /// A handle into a block must not be used after the end is gone: the block is another's then.
+    /// A handle into a block must not be used after the end is gone: the block may then belong to another end.
     pub(crate) fn counter(&self, id: u32) -> CounterHandle {
         let counter = match &self.place {
             Place::Block(index) => self.file.count_in_block(*index, id),
@@ -70,7 +70,7 @@ impl EndCounters {
         counter.unwrap_or_else(CounterHandle::detached)
     }
 
-    /// Says that the end goes, while it still has its place.
+    /// Marks the end as gone. Called while the end still has its place.
     pub(crate) fn end(&self) {
         // Records of a file are released with their last handle.
         if let Place::Block(index) = self.place {

@@ -24,7 +24,7 @@ impl CountersFile {
         Self { memory, name: None }
     }
 
-    /// This file, whose name goes with it and its clones.
+    /// This file, whose name is removed with it and its clones.
     pub(super) fn named_by(self, creation: Sole) -> Self {
         Self { name: Some(Arc::new(creation)), ..self }
     }
@@ -32,14 +32,14 @@ impl CountersFile {
     /// The handle to the counter (`id`, `label`), registered in this process's name.
     ///
     /// `id` says what is counted ([`ids`](super::ids), or from [`APPLICATION_BASE`](super::ids::APPLICATION_BASE) on
-    /// the application's own), `label` whose it is; of an application's own, it is what a reader is shown as the
-    /// counter's name. A label longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is cut at the last character
-    /// that fits, and compared as cut. `flags` are handed on to readers unseen.
+    /// the application's own), and `label` whose counter it is. For an application's own id, readers see the label as
+    /// the counter's name. A label longer than [`LABEL_BYTES_MAX`](super::LABEL_BYTES_MAX) is cut at the last character
+    /// that fits, and compared as cut. `flags` are passed on to readers unchanged.
     ///
-    /// A pair that has been registered before, by whatever process, gets the same counter with the value it has: a
-    /// worker that comes back continues to count. Because a counter has one writer, two live owners must not use one
-    /// pair; if they do, they share a counter and lose counts (or, registering at the same instant, get two). The ends
-    /// of rings need not care: their counters belong to their places, or to themselves where a file was attached.
+    /// A pair that any process has registered before gets the same counter with its present value: a worker that comes
+    /// back continues to count. Because a counter has one writer, two live owners must not use one pair; if they do,
+    /// they share a counter and lose counts (or, registering at the same instant, get two). This does not concern the
+    /// ends of rings: their counters belong to their places, or to the end itself if a file was attached.
     ///
     /// `None`: the table is full, or it is open for reading only. A program can go on with [`CounterHandle::detached`].
     /// Takes time in proportion to the capacity, never waits.
@@ -51,13 +51,13 @@ impl CountersFile {
         Some(CounterHandle::new(self.memory.hold(record.count(), self.memory.owner())))
     }
 
-    /// The table in a ring's segment. One that a confused peer has overwritten counts nothing; the ring itself does not
-    /// rest on it.
+    /// The table in a ring's segment. If a faulty peer has overwritten it, it counts nothing; the ring itself does not
+    /// depend on it.
     pub(crate) fn of_ring(segment: &Arc<Segment>) -> Self {
         Self::in_segment(segment).unwrap_or_else(|_| Self::boxed(1))
     }
 
-    /// Prepares the block to which the counts of consumers move, in a table that no other process knows yet.
+    /// Prepares the block for the counts of former consumers, in a table that no other process knows yet.
     pub(super) fn begin_former_consumers(&self) {
         self.begin_block(block::FORMER_CONSUMERS, 0, "former consumers");
         self.end_block(block::FORMER_CONSUMERS);
@@ -90,15 +90,15 @@ impl CountersFile {
         }
     }
 
-    /// This file, of a process that counts in it under lock byte `lock` of `segment`, which it has just taken.
+    /// This file for a process that counts in it under lock byte `lock` of `segment`, which it has just taken.
     pub(super) fn living_by(self, segment: &Arc<Segment>, lock: u32) -> Self {
-        // What counted under it before is gone, or it could not have been taken.
+        // An end that counted under this byte before is gone: otherwise the byte could not have been taken.
         self.memory.table().release_for(lock);
         Self { memory: self.memory.living_by(segment, lock), ..self }
     }
 
-    /// A number that no other end has in this file; 0 if it is open for reading only. What ends of processes that are
-    /// gone have left is released first.
+    /// A number that no other end has in this file; 0 if it is open for reading only. Records of ends whose processes
+    /// are gone are released first.
     pub(super) fn begin_attachment(&self) -> u32 {
         if !self.memory.is_writable() {
             return 0;
@@ -107,8 +107,8 @@ impl CountersFile {
         if let Some((segment, own)) = self.memory.life() {
             let others = |lock: &u32| lock != own && segment.bytes_beside().contains(lock);
             for lock in table.locks().into_iter().filter(others) {
-                // Taken, and not only looked at: nothing begins to count under it meanwhile. What the kernel refuses to
-                // say is no death.
+                // The byte is taken, and not only looked at, so that no end begins to count under it meanwhile. An
+                // error of the kernel does not count as a death.
                 if !segment.is_held(lock).unwrap_or(true)
                     && let Ok(Some(_claim)) = segment.claim(lock)
                 {
@@ -140,11 +140,11 @@ impl CountersFile {
         Some(CounterHandle::new(self.memory.hold(table.records[index].count(), Arc::new(attachment))))
     }
 
-    /// All counters: in a ring's table first those of its ends, then those that were registered, in that order.
+    /// All counters: in a ring's table first those of its ends, then those that were registered.
     ///
     /// Each value is read once and is stale at once; values of different counters need not belong to one instant. Works
     /// while the owners run, are stopped or are dead. A counter that is being registered, or gets another owner, is
-    /// shown whole or not at all. What an end has counted is shown until another end has its place.
+    /// complete or missing. The counts of an end are shown until another end has its place.
     pub fn snapshot(&self) -> Vec<CounterSnapshot> {
         self.memory.table().snapshot()
     }
@@ -155,7 +155,7 @@ impl CountersFile {
     }
 }
 
-/// Keeps a record for an attached end, and releases it.
+/// Keeps a record for an attached end, and releases it on drop.
 struct Attachment {
     memory: Memory,
     index: usize,
@@ -310,7 +310,8 @@ mod tests {
         let files: Vec<_> = (0..TABLES).map(|_| CountersFile::boxed(1)).collect();
         let label = |n: u32| format!("{n:0>width$}", width = LABEL_BYTES_MAX);
         let deadline = Instant::now() + Duration::from_secs(60);
-        // One table after the other, each filled only once the reader looks at it, so that it looks during the filling.
+        // One table after the other. Each is filled only after the reader has begun to look at it, so that it looks
+        // during the filling.
         let looking_at = AtomicU32::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {

@@ -8,8 +8,8 @@ use core::fmt;
 
 /// One counter, to be updated by one thread at a time.
 ///
-/// An update is a relaxed load and a relaxed store. Clones used by several threads at once lose counts, and do no other
-/// harm. A handle keeps the memory of its table alive, also when the file it came from has been dropped.
+/// An update is a relaxed load and a relaxed store. If several threads use clones at once, counts are lost; there is no
+/// other harm. A handle keeps the memory of its table alive, also after its file has been dropped.
 #[derive(Clone)]
 pub struct CounterHandle {
     count: HeldCount,
@@ -22,7 +22,7 @@ impl CounterHandle {
 
     /// A counter that belongs to no table: it counts, and only the handle and its clones see it.
     ///
-    /// So code that counts always has a handle, and needs no branch for "no file is attached".
+    /// With it, code that counts always has a handle, and needs no branch for "no file is attached".
     pub fn detached() -> Self {
         Self::new(HeldCount::on_heap())
     }
@@ -37,8 +37,9 @@ impl CounterHandle {
     #[inline]
     pub fn add(&self, amount: u64) {
         let count = self.count.get();
-        // Relaxed, here and below: a count orders nothing, and a reader needs no more than some value it once had. A
-        // load and a store, and no locked instruction: of two that load, add and store at the same time, one is lost.
+        // Relaxed, here and below: a count orders nothing, and a reader needs only some value that it once had. A load
+        // and a store, not a locked instruction: if two threads load, add and store at the same time, one count is
+        // lost.
         count.store(count.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 

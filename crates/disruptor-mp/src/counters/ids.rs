@@ -9,7 +9,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
-    /// The number that stands in the table.
+    /// The number in the table.
     pub id: u32,
     /// The name that a program prints: lower-case letters and `_`.
     pub name: &'static str,
@@ -21,12 +21,12 @@ pub struct Description {
     pub is_maximum: bool,
 }
 
-/// What the counter `id` is. `None`: it is an application's, or of a later version.
+/// The description of counter `id`. `None`: it belongs to an application, or to a later version.
 pub fn describe(id: u32) -> Option<&'static Description> {
     ALL.iter().find(|description| description.id == id)
 }
 
-/// Declares each id once: its documentation is its sentence.
+/// Declares each id once: its documentation is also its `help` sentence.
 macro_rules! declare {
     ($($(#[$maximum:ident])? $constant:ident = $id:literal, $name:literal, $unit:literal: $help:literal;)+) => {
         $(#[doc = $help] #[doc = concat!("\n\nUnit: ", $unit, ".")] pub const $constant: u32 = $id;)+

@@ -16,7 +16,7 @@ use core::slice;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 
-/// Whatever must stay alive for the bytes to stay readable.
+/// The value that must stay alive so that the bytes stay readable.
 type Owner = Arc<dyn Any + Send + Sync>;
 
 /// What the opener of some memory wants to do with it.
@@ -24,26 +24,27 @@ type Owner = Arc<dyn Any + Send + Sync>;
 pub(crate) enum Opening {
     /// Make a new, empty table.
     Initialise(Shape),
-    /// Use the table that is there.
+    /// Use the existing table.
     Attach,
-    /// Look at the table that is there, in a mapping that need not be writable; registering is refused.
+    /// Read the existing table, in a mapping that need not be writable; registering is refused.
     AttachReadOnly,
 }
 
-/// A table's bytes. Invariant: `shape.len_bytes()` bytes from `base`, aligned to 128, initialised and ever since
-/// accessed only through atomics, stay readable as long as `owner` lives, and writable if `writable` says so.
+/// A table's bytes. Invariant: `shape.len_bytes()` bytes from `base`, aligned to 128, are initialised and have been
+/// accessed only through atomics since. They stay readable as long as `owner` lives, and writable if `writable` says
+/// so.
 #[derive(Clone)]
 pub(super) struct Memory {
     base: NonNull<Header>,
     shape: Shape,
     writable: bool,
     owner: Owner,
-    /// The segment, and the lock byte in it by which this process is seen to count there; `owner` holds it.
+    /// The segment, and the lock byte that shows other processes that this one counts there; `owner` holds it.
     life: Option<(Arc<Segment>, u32)>,
 }
 
-// SAFETY: the bytes behind `base` are accessed only through atomics, and they live as long as `owner`, which itself may
-// be dropped by any thread.
+// SAFETY: the bytes at `base` are accessed only through atomics, and they live as long as `owner`, which itself may be
+// dropped by any thread.
 unsafe impl Send for Memory {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Memory {}
@@ -89,10 +90,10 @@ impl Memory {
         self.writable
     }
 
-    /// The parts of the table. Its shape was checked once; what the header says now does not matter any more.
+    /// The parts of the table. Its shape was checked once; later changes of the header do not matter.
     pub(super) fn table(&self) -> Table<'_> {
         let (blocks, records) = (self.shape.blocks as usize, self.shape.records as usize);
-        // SAFETY: by the invariant the blocks lie after the header, the records after the blocks, all inside the bytes
+        // SAFETY: by the invariant the blocks are after the header, the records after the blocks, all inside the bytes
         // that live as long as `owner`, hence as `self`. The sizes of all three are multiples of their alignment, and
         // all are atomics.
         unsafe {
@@ -106,8 +107,8 @@ impl Memory {
         }
     }
 
-    /// A count in this table, held so that it outlives the file, together with whatever else must live as long as it is
-    /// counted in.
+    /// A count in this table that outlives the file, together with everything else that must live as long as it is
+    /// used.
     ///
     /// # Panics
     /// If the count is not in this table, or the table is read-only.
@@ -121,13 +122,13 @@ impl Memory {
         HeldCount { count: NonNull::from(count), owner }
     }
 
-    /// The segment that the table is in, and the lock byte that this process holds in it as long as it can count there,
-    /// if it has one.
+    /// The segment of the table, and the lock byte that this process holds in it as long as it can count there, if it
+    /// has one.
     pub(super) fn life(&self) -> Option<&(Arc<Segment>, u32)> {
         self.life.as_ref()
     }
 
-    /// This memory, of a process that counts in it under lock byte `lock` of `segment`, which `owner` holds.
+    /// This memory for a process that counts in it under lock byte `lock` of `segment`, which `owner` holds.
     pub(super) fn living_by(self, segment: &Arc<Segment>, lock: u32) -> Self {
         Self { life: Some((Arc::clone(segment), lock)), ..self }
     }
@@ -138,7 +139,7 @@ impl Memory {
     }
 }
 
-/// One count, together with whatever keeps it in memory. Invariant: `count` is writable as long as `owner` lives.
+/// One count, together with the value that keeps it in memory. Invariant: `count` is writable as long as `owner` lives.
 #[derive(Clone)]
 pub(super) struct HeldCount {
     count: NonNull<AtomicU64>,
@@ -154,7 +155,7 @@ unsafe impl Sync for HeldCount {}
 impl HeldCount {
     /// A count of its own, starting at 0.
     pub(super) fn on_heap() -> Self {
-        // Alone on its lines, as one in a table: what else is on the heap beside it has other writers.
+        // Alone on its cache lines, like one in a table: its neighbours on the heap have other writers.
         let owner = Arc::new(CachePadded::new(AtomicU64::new(0)));
         Self { count: NonNull::from(&**owner), owner }
     }
@@ -166,7 +167,7 @@ impl HeldCount {
     }
 }
 
-/// A piece of a table on the heap.
+/// Part of a table on the heap.
 #[derive(Default)]
 #[repr(C, align(128))]
 struct Line([AtomicU64; LINE_BYTES / 8]);
@@ -184,13 +185,13 @@ impl CountersFile {
         let lines: Arc<Vec<Line>> = Arc::new((0..len_bytes / LINE_BYTES).map(|_| Line::default()).collect());
         let start = NonNull::from(lines.as_slice()).cast::<u8>();
         // SAFETY: the lines are `len_bytes` bytes, all in atomics and therefore writable through a shared reference.
-        // The vector is never changed, so they stay where they are as long as the `Arc`, and nobody else knows them
+        // The vector is never changed, so they do not move as long as the `Arc` lives, and no other thread knows them
         // yet.
         let made = unsafe { Self::from_section(lines, start, len_bytes, Opening::Initialise(shape)) };
         made.expect("lines are aligned, and there are enough of them")
     }
 
-    /// Makes a new table of all counters that fit into the `len_bytes` bytes at `start`; what was there is lost.
+    /// Makes a new table with as many counters as fit into the `len_bytes` bytes at `start`, which are overwritten.
     /// [`COUNTERS_FILE_RESERVED_BYTES`](super::COUNTERS_FILE_RESERVED_BYTES) is a length that suffices for most
     /// programs.
     ///
@@ -209,10 +210,10 @@ impl CountersFile {
         unsafe { Self::from_section(Arc::new(()), start, len_bytes, opening) }
     }
 
-    /// Uses the table that somebody has made in the `len_bytes` bytes at `start`.
+    /// Uses an existing table in the `len_bytes` bytes at `start`.
     ///
     /// # Errors
-    /// Any [`TableError`]. `NotReady` may pass, if the table's creator is alive; the others will not.
+    /// Any [`TableError`]. `NotReady` may pass if the table's creator is alive; the other errors are permanent.
     ///
     /// # Safety
     /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
@@ -223,7 +224,7 @@ impl CountersFile {
         unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Attach) }
     }
 
-    /// Like [`attach`](Self::attach), for whoever only looks: nothing is ever stored, and `register` answers `None`.
+    /// Like [`attach`](Self::attach), for reading only: nothing is ever stored, and `register` returns `None`.
     ///
     /// # Errors
     /// As for `attach`.
@@ -235,8 +236,8 @@ impl CountersFile {
         unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::AttachReadOnly) }
     }
 
-    /// Opens a table in memory that `owner` keeps in place, such as a section of a segment. File, clones and handles
-    /// each hold the owner. [`Shape::len_bytes`] says how many bytes to set aside.
+    /// Opens a table in memory that `owner` keeps valid, such as a section of a segment. File, clones and handles each
+    /// hold the owner. [`Shape::len_bytes`] says how many bytes to reserve.
     ///
     /// # Errors
     /// As for [`init`](Self::init) and [`attach`](Self::attach).
@@ -252,7 +253,7 @@ impl CountersFile {
         len_bytes: usize,
         opening: Opening,
     ) -> Result<Self, TableError> {
-        // SAFETY: our caller's duties, word for word.
+        // SAFETY: our caller has the same duties.
         Ok(Self::new(unsafe { Memory::open(owner, start, len_bytes, opening) }?))
     }
 
@@ -271,12 +272,12 @@ impl CountersFile {
     /// The table in the counters section of `segment`, which file, clones and handles keep mapped.
     ///
     /// # Errors
-    /// What is there is no table.
+    /// There is no table in it.
     pub(crate) fn in_segment(segment: &Arc<Segment>) -> Result<Self, TableError> {
         Self::of_owner(segment, Arc::clone(segment) as Owner)
     }
 
-    /// [`in_segment`](Self::in_segment) for a process that lives in the segment by this claim: file, clones and handles
+    /// [`in_segment`](Self::in_segment) for a process that uses the segment under this claim: file, clones and handles
     /// hold it too.
     ///
     /// # Errors
@@ -291,7 +292,7 @@ impl CountersFile {
         let (start, len_bytes) = segment.counters();
         let opening = if segment.is_read_only() { Opening::AttachReadOnly } else { Opening::Attach };
         // SAFETY: the section is mapped as long as the segment lives, which is the owner, and writable unless it says
-        // otherwise. Peers access it through atomics, by the trust that the module `segment` states.
+        // otherwise. Peers access it through atomics: the module `segment` says what they are trusted to do.
         unsafe { Self::from_section(owner, start, len_bytes, opening) }
     }
 }
@@ -324,7 +325,7 @@ mod tests {
         unsafe { CountersFile::from_section(lines.clone(), start, len_bytes, opening) }
     }
 
-    /// Everything that one can do with a table, whatever is in it.
+    /// Calls every operation on a table with any content.
     fn exercise(file: &CountersFile) {
         let counters = file.snapshot();
         for index in 0..6 {
@@ -343,7 +344,7 @@ mod tests {
             handle.record_max(u64::MAX);
             assert_eq!(handle.get(), u64::MAX);
         }
-        // A counter with that very id and label may have been among them; it counts for one.
+        // A counter with that very id and label may have been among them; it counts as one.
         for counter in counters {
             file.register(counter.id, counter.flags, &counter.label);
         }
@@ -445,7 +446,8 @@ mod tests {
             }
         }
 
-        /// With a good header, small numbers often enough to be states and lengths, and a shape that may be a lie.
+        /// With a good header, numbers that are often small enough for states and lengths, and a shape that may be
+        /// wrong.
         #[test]
         fn arbitrary_blocks_and_records_after_a_good_header_do_no_harm(
             words in prop::collection::vec(

@@ -8,10 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a byte may look taken because a collector holds all of them for an instant.
+/// How long a byte may look taken because a collector holds all bytes for an instant.
 const COLLECTOR_PATIENCE: Duration = Duration::from_millis(50);
 
-/// A lock byte by which collectors see that this process counts in the segment.
+/// Takes a lock byte that shows collectors that this process counts in the segment.
 fn claim_for_counting(segment: &Segment) -> io::Result<Claim> {
     let begin = Instant::now();
     loop {
@@ -27,11 +27,11 @@ impl CountersFile {
     /// Creates a table with room for `capacity` counters at `place`: a name in shared memory, a path, or a segment
     /// without a name.
     ///
-    /// The name goes when this file and its clones are dropped. A process that has the table open keeps it, and so does
-    /// every handle. What a dead process has left under that name is removed first, with its numbers.
+    /// The name is removed when this file and its clones are dropped. A process that has the table open keeps it, and
+    /// so does every handle. A table that a dead process has left under that name is removed first, with its numbers.
     ///
     /// # Errors
-    /// See [`MultiProcessError`]; `AlreadyExists` if somebody alive has that name.
+    /// See [`MultiProcessError`]; `AlreadyExists` if a live process has that name.
     ///
     /// # Panics
     /// If `capacity` is 0 or more than [`CAPACITY_MAX`](super::CAPACITY_MAX).
@@ -42,7 +42,7 @@ impl CountersFile {
         let init = |segment: &Segment| Self::initialise_in(segment, capacity);
         let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
-        // Not by the creator's lock: that goes with the name, and counters may be kept longer.
+        // Not under the creator's lock: that is released with the name, and counters may be kept longer.
         Ok(Self::counting_in(sole.segment())?.named_by(sole))
     }
 
@@ -56,7 +56,7 @@ impl CountersFile {
         Self::open_for(&place.into(), Access::ReadWrite)
     }
 
-    /// [`open`](Self::open) for whoever only looks: read permission is enough, and `register` answers `None`.
+    /// [`open`](Self::open) for reading only: read permission is enough, and `register` returns `None`.
     ///
     /// # Errors
     /// See [`MultiProcessError`].
@@ -77,7 +77,7 @@ impl CountersFile {
         Self::counting_in(&segment)
     }
 
-    /// The table in `segment`, for a process that is seen to live there as long as it can count.
+    /// The table in `segment`, for a process that holds a lock byte there as long as it can count.
     fn counting_in(segment: &Arc<Segment>) -> MultiProcessResult<Self> {
         let claim = claim_for_counting(segment).map_err(|source| MultiProcessError::Os {
             place: segment.called(),

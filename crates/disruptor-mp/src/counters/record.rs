@@ -16,13 +16,13 @@ pub const LABEL_BYTES_MAX: usize = 48;
 
 const LABEL_WORDS: usize = LABEL_BYTES_MAX / 8;
 
-// The states of a record. Any other number is a damaged record and is passed over like one that is being claimed.
+// The states of a record. Any other number is a damaged record and is skipped like one that is being claimed.
 const FREE: u32 = 0;
 const CLAIMING: u32 = 1;
 const READY: u32 = 2;
 const RELEASED: u32 = 3;
 
-/// One counter: what it is, and how much. Every bit pattern is valid.
+/// One counter: its description and its value. Every bit pattern is valid.
 ///
 /// Description and value share their lines: the description is written once, and the value has one writer.
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub(super) struct Record {
     label_len: AtomicU32,
     label: [AtomicU64; LABEL_WORDS],
     ring_len: AtomicU32,
-    /// The lock byte, plus one, by which the process of the attached end is seen to live; 0 if it has none.
+    /// One plus the lock byte that shows that the process of the attached end lives; 0 if it has none.
     lock_plus_one: AtomicU32,
     ring: [AtomicU64; LABEL_WORDS - 1],
     count: AtomicU64,
@@ -48,18 +48,18 @@ const _: () = assert!(size_of::<Record>() == 128 && core::mem::offset_of!(Record
 /// Which end counts in a record.
 #[derive(Clone, Copy)]
 pub(super) struct AttachedEnd {
-    /// No other's in this table; 0: no end, but what was registered.
+    /// Unique in this table; 0: not an end, but a registered counter.
     pub(super) number: u32,
-    /// The lock byte by which its process is seen to live.
+    /// The lock byte that shows that its process lives.
     pub(super) lock: Option<u32>,
 }
 
 impl AttachedEnd {
-    /// That of a counter that was registered.
+    /// The value for a registered counter.
     pub(super) const NONE: Self = Self { number: 0, lock: None };
 }
 
-/// What a record is about: two records are the same counter if this is the same.
+/// The subject of a record: two records are the same counter if their subjects are equal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subject {
     id: u32,
@@ -82,44 +82,44 @@ impl Subject {
 impl Record {
     fn is(&self, state: u32) -> bool {
         let found = self.state.load(Ordering::Relaxed);
-        // Acquire, partner in `fill`: what sees ready sees the description. A relaxed load and a fence, because the
-        // mapping may be read-only and the language guarantees only relaxed loads there.
+        // Acquire, partner in `fill`: a reader that sees READY sees the description. A relaxed load and a fence,
+        // because the mapping may be read-only and the language guarantees only relaxed loads there.
         fence(Ordering::Acquire);
         found == state
     }
 
-    /// Whether this record is the counter `subject` that was registered, so that it is counted on.
+    /// Whether this record is the registered counter `subject`, so that its count continues.
     pub(super) fn is_registered_as(&self, subject: &Subject) -> bool {
         self.is(READY) && self.number.load(Ordering::Relaxed) == 0 && self.subject() == *subject
     }
 
-    /// Whether this record was `subject`'s, and its owner has gone.
+    /// Whether this record belonged to `subject`, and its owner is gone.
     pub(super) fn is_released_by(&self, subject: &Subject) -> bool {
         self.is(RELEASED) && self.subject() == *subject
     }
 
-    /// Whether this record was never used, and is now the caller's.
+    /// Claims this record if it was never used, and says whether the caller has it now.
     pub(super) fn claim_free(&self) -> bool {
         self.claim(FREE)
     }
 
-    /// Whether the owner of this record had gone, and it is now the caller's.
+    /// Claims this record if it was released, and says whether the caller has it now.
     pub(super) fn claim_released(&self) -> bool {
         self.claim(RELEASED)
     }
 
     fn claim(&self, from: u32) -> bool {
-        // Acquire, partner in `release`: our stores come after the last of the old owner.
+        // Acquire, partner in `release`: our stores come after the last store of the old owner.
         let claimed = self.state.compare_exchange(from, CLAIMING, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if claimed {
-            // Release, partner in `look`: a reader that sees a store of ours does not find the old state again.
+            // Release, partner in `look`: a reader that sees a store of ours does not see the old state again.
             fence(Ordering::Release);
         }
         claimed
     }
 
-    /// Describes a counter in a record that the caller has claimed, and shows it. The count goes on if it was of the
-    /// same.
+    /// Describes a counter in a record that the caller has claimed, and publishes it. The count continues if it
+    /// belonged to the same subject.
     pub(super) fn fill(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) {
         if self.subject() != *subject {
             self.count.store(0, Ordering::Relaxed);
@@ -136,13 +136,14 @@ impl Record {
         self.state.store(READY, Ordering::Release);
     }
 
-    /// What counts from now on, and the flags it gave.
+    /// Stores the new owner and its flags.
     pub(super) fn set_owner(&self, owner_pid: u32, flags: u32) {
         self.owner_pid.store(owner_pid, Ordering::Relaxed);
         self.flags.store(flags, Ordering::Relaxed);
     }
 
-    /// The owner `number` counts no more; another may have the record. Nothing happens if it is not the owner's.
+    /// Releases the record of the attached end `number`, so that another end may claim it. Does nothing if the record
+    /// is not its own.
     pub(super) fn release(&self, number: u32) {
         if self.is(READY) && self.number.load(Ordering::Relaxed) == number {
             // Release, partner in `claim`.
@@ -156,14 +157,14 @@ impl Record {
         is_attached.then(|| self.lock_plus_one.load(Ordering::Relaxed).checked_sub(1)).flatten()
     }
 
-    /// [`release`](Self::release) by the holder of that lock byte: the end that counted under it is gone.
+    /// [`release`](Self::release) by the holder of that lock byte: the end that counted under the byte is gone.
     pub(super) fn release_for(&self, lock: u32) {
         if self.lock() == Some(lock) {
             self.release(self.number.load(Ordering::Relaxed));
         }
     }
 
-    /// The word that is counted in.
+    /// The word with the count.
     pub(super) fn count(&self) -> &AtomicU64 {
         &self.count
     }
@@ -176,7 +177,7 @@ impl Record {
         }
     }
 
-    /// The counter, whole or not at all.
+    /// The counter; `None` if it cannot be read as a whole.
     pub(super) fn look(&self) -> Option<CounterSnapshot> {
         let state = self.state.load(Ordering::Relaxed);
         // Acquire, partner in `fill`.
@@ -188,8 +189,8 @@ impl Record {
         let Subject { id, label, ring } = self.subject();
         let (flags, owner_pid) = (self.flags.load(Ordering::Relaxed), self.owner_pid.load(Ordering::Relaxed));
         let value = self.count.load(Ordering::Relaxed);
-        // Acquire, partner in `claim`: if a store of the next owner was among what was read, the record is claimed, or
-        // has its number.
+        // Acquire, partner in `claim`: if we read a store of the next owner, the record is claimed now, or has the
+        // number of that owner.
         fence(Ordering::Acquire);
         let now = self.state.load(Ordering::Relaxed);
         if (now != READY && now != RELEASED) || self.number.load(Ordering::Relaxed) != number {

@@ -5,40 +5,40 @@ use super::ids;
 use std::borrow::Cow;
 use std::fmt;
 
-/// An end of a ring counts here now. Cleared when that end is dropped; still set if its process was killed. What it has
-/// counted stays.
+/// An end of a ring counts here now. Cleared when that end is dropped; still set if its process was killed. Its counts
+/// stay.
 pub const COUNTER_FLAG_IN_USE: u32 = 1 << 0;
 /// A producer counts here.
 pub const COUNTER_FLAG_PRODUCER: u32 = 1 << 1;
 /// A consumer counts here.
 pub const COUNTER_FLAG_CONSUMER: u32 = 1 << 2;
 
-/// Whose counter it is.
+/// The owner of a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CounterOwner {
     /// The producer of the ring in whose segment the table is.
     Producer {
-        /// Which producer of the ring it is; 1 is the creator. Counts go on when the ring is taken over.
+        /// Which producer of the ring it is; 1 is the creator. Counts continue when the ring is taken over.
         reign: u64,
     },
     /// A consumer of the ring in whose segment the table is: the last one that had this place.
     Consumer {
         /// The place: its index in the table of consumers.
         place: usize,
-        /// Counts the owners of the place. Two snapshots with the same place and another epoch are of two owners.
+        /// Counts the owners of the place. Two snapshots with the same place and different epochs belong to two owners.
         epoch: u64,
     },
-    /// The consumers whose place another consumer has taken, together.
+    /// All consumers whose place another consumer has taken, together.
     FormerConsumers,
     /// An end that counts into this file instead of into its ring's own table.
     Attached {
-        /// The place of its ring; of a long one, its end.
+        /// The place of its ring; if that is long, only its end.
         ring: String,
-        /// Which attachment it is: no two in one file have the same number.
+        /// The number of the attachment, unique in the file.
         number: u32,
     },
-    /// Whatever registered the counter under its label.
+    /// The program that registered the counter under its label.
     Registered,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for CounterOwner {
     }
 }
 
-/// One counter as it was when it was looked at.
+/// One counter at the moment of the snapshot.
 ///
 /// To show it, print it. Its `Display` is one line that says which counter it is, whose, and in which unit; a table
-/// wants [`name`](Self::name), [`label`](Self::label) and [`unit`](Self::unit). The label alone says only whose it is:
-/// all counters of one end have the same.
+/// wants [`name`](Self::name), [`label`](Self::label) and [`unit`](Self::unit). The label alone says only which end it
+/// belongs to: all counters of one end have the same label.
 ///
 /// ```
 /// use disruptor_mp::{Place, build_shared_single_producer};
@@ -73,31 +73,31 @@ impl fmt::Display for CounterOwner {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Of a consumer it says `events_consumed = 24 events (worker-3; place 0, epoch 2)`, of an application's counter
+/// For a consumer it prints `events_consumed = 24 events (worker-3; place 0, epoch 2)`, for an application's counter
 /// `steps = 7 (registered by process 4711)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CounterSnapshot {
     /// What is counted: one of [`ids`](super::ids), or an application's own.
     pub id: u32,
-    /// The name of what is counted: [`ids::Description::name`]; of an application's counter, the label.
+    /// The name of the counter: [`ids::Description::name`]; for an application's counter, the label.
     pub name: Cow<'static, str>,
     /// The unit of the value, in the plural; empty for an application's counter.
     pub unit: &'static str,
     /// One sentence about it.
     pub help: &'static str,
-    /// Of a counter that was registered, what was passed then; this crate gives no meaning to it. Of an end of a ring,
+    /// For a registered counter, the flags that were passed; this crate gives them no meaning. For an end of a ring,
     /// the `COUNTER_FLAG_*` that hold.
     pub flags: u32,
     /// The count. Stale as soon as it has been read, never torn.
     pub value: u64,
-    /// Whose count it is, as its owner is called: `producer`, a consumer's id, or the label that was registered. Not
-    /// which count: all counters of an owner have this label, so print [`name`](Self::name) with it, or the snapshot as
-    /// a whole. Bytes that are not UTF-8, which only a damaged table has, are replaced by U+FFFD.
+    /// The name of its owner: `producer`, a consumer's id, or the label that was registered. All counters of an owner
+    /// have this label, so print [`name`](Self::name) with it, or the whole snapshot. Bytes that are not UTF-8, which
+    /// only a damaged table has, are replaced by U+FFFD.
     pub label: String,
-    /// Whose count it is, told apart from others that are called the same.
+    /// The owner, distinguished from others with the same label.
     pub owner: CounterOwner,
-    /// The process that counts, or counted last, by the number its own pid namespace gives it. It may be dead.
+    /// The process that counts, or counted last, as seen in its own pid namespace. It may be dead.
     pub owner_pid: u32,
 }
 

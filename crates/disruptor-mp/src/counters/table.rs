@@ -9,14 +9,15 @@ use super::{CounterOwner, block};
 use crate::sync::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::BTreeSet;
 
-/// The most counters that can be registered in one table: 8 MiB, and a bound on what a snapshot of a hostile table
-/// allocates.
+/// The largest number of counters that can be registered in one table: 8 MiB. It bounds what a snapshot of a hostile
+/// table allocates.
 pub const CAPACITY_MAX: u32 = 1 << 16;
 
-/// The most blocks, a bound on what a snapshot of a hostile table allocates: more than the ends of the largest ring.
+/// The largest number of blocks: more than the ends of the largest ring. It bounds what a snapshot of a hostile table
+/// allocates.
 const BLOCKS_MAX: u32 = 1 << 12;
 
-/// Bytes to set aside for a table of its own where nothing says how large it has to be: room for 63 counters.
+/// A usual length in bytes for a table of its own: room for 63 counters.
 pub const COUNTERS_FILE_RESERVED_BYTES: usize = 8192;
 
 /// Alignment of everything: two cache lines of 64 bytes, or one of 128.
@@ -25,7 +26,7 @@ pub(super) const LINE_BYTES: usize = 128;
 const MAGIC: u64 = u64::from_ne_bytes(*b"MYELCNTR");
 const VERSION: u32 = 2;
 
-/// What there is room for in a table.
+/// How many blocks and records a table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// One for each end of the ring that the table belongs to: see `block`.
@@ -43,7 +44,7 @@ impl Shape {
     /// The table of a ring with room for `consumers` consumers.
     ///
     /// # Panics
-    /// If these are more than a table has blocks for.
+    /// If a table cannot have so many blocks.
     pub(crate) const fn ring(consumers: u32, records: u32) -> Self {
         let blocks = block::FIRST_CONSUMER as u32 + consumers;
         assert!(blocks <= BLOCKS_MAX);
@@ -56,7 +57,7 @@ impl Shape {
         size_of::<Header>() as u64 + blocks * size_of::<Block>() as u64 + records * size_of::<Record>() as u64
     }
 
-    /// A table with room for `records` counters, and with as many blocks as fit beside them into `len_bytes` bytes.
+    /// A table with room for `records` counters, and with as many blocks as fit into the rest of `len_bytes` bytes.
     pub(super) fn with(records: u32, len_bytes: usize) -> Self {
         let left = (len_bytes as u64).saturating_sub(Self::file(records).len_bytes());
         Self { blocks: (left / size_of::<Block>() as u64).min(BLOCKS_MAX.into()) as u32, records }
@@ -82,12 +83,12 @@ pub enum TableError {
     /// The memory ends before the table does: a truncated file, or too little room for a new table.
     #[error("the table of counters takes {needed} bytes, there are {len}")]
     TooShort {
-        /// Bytes that are there.
+        /// Bytes that exist.
         len: usize,
         /// Bytes that the table takes, or the smallest table there is.
         needed: u64,
     },
-    /// The first word is still 0: its creator is not done, or died before it was. Try again while it lives.
+    /// The first word is still 0: its creator has not finished, or has died. Try again while it lives.
     #[error("the table of counters is not ready yet")]
     NotReady,
     /// These bytes are something else, or come from a machine with another byte order.
@@ -104,7 +105,7 @@ pub enum TableError {
         /// This build's version.
         wanted: u32,
     },
-    /// The table says that it has no counters, or more than there can be: it is damaged.
+    /// The table claims to have no counters, or more than possible: it is damaged.
     #[error("the table of counters claims to hold {found} counters, possible are 1 to {max}")]
     BadCapacity {
         /// What the header says.
@@ -112,12 +113,12 @@ pub enum TableError {
         /// [`CAPACITY_MAX`].
         max: u32,
     },
-    /// The table says that it has blocks for more ends than a ring can have: it is damaged.
+    /// The table claims to have blocks for more ends than a ring can have: it is damaged.
     #[error("the table of counters claims to have blocks for {found} ends of a ring, possible are 0 to {max}")]
     BadBlocks {
         /// What the header says.
         found: u32,
-        /// The most there can be.
+        /// The largest possible number.
         max: u32,
     },
 }
@@ -130,7 +131,7 @@ pub(super) struct Header {
     version: AtomicU32,
     records: AtomicU32,
     blocks: AtomicU32,
-    /// The last number that an attached end was given.
+    /// The last number that an attached end has got.
     attached: AtomicU32,
     reserved: [AtomicU64; 13],
 }
@@ -145,11 +146,13 @@ impl Header {
         self.version.store(VERSION, Ordering::Relaxed);
         self.records.store(shape.records, Ordering::Relaxed);
         self.blocks.store(shape.blocks, Ordering::Relaxed);
-        // Release pairs with the fence in `check`: what sees the magic sees the zeros and the numbers as well.
+        // Release pairs with the fence in `check`: a process that sees the magic sees the zeros and the numbers as
+        // well.
         self.magic.store(MAGIC, Ordering::Release);
     }
 
-    /// The shape of the table that starts here and has `len_bytes` bytes, once everything about it has been checked.
+    /// The shape of the table that starts here and has `len_bytes` bytes, after everything in the header has been
+    /// checked.
     pub(super) fn check(&self, len_bytes: usize) -> Result<Shape, TableError> {
         match self.magic.load(Ordering::Relaxed) {
             MAGIC => {}
@@ -188,11 +191,11 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The record for (`id`, `label`): the one that exists, or else one that can be had. `None`: there is none.
+    /// The record for (`id`, `label`): the existing one, or else a free one. `None`: the table is full.
     pub(super) fn register(&self, id: u32, flags: u32, label: &str, owner_pid: u32) -> Option<&'a Record> {
         let subject = Subject::registered(id, label);
-        // One pass answers both questions, because records are claimed from the front. Those that are just being
-        // claimed are passed over, for their owner may be stopped or dead.
+        // One pass answers both questions, because records are claimed from the front. Records that are just being
+        // claimed are skipped, because their owner may be stopped or dead.
         for record in self.records {
             if record.claim_free() {
                 record.fill(&subject, flags, owner_pid, AttachedEnd::NONE);
@@ -208,7 +211,7 @@ impl<'a> Table<'a> {
         Some(record)
     }
 
-    /// A number for an end that attaches itself: never 0, and no other's as long as fewer than 2^32 have attached.
+    /// A number for an end that attaches: never 0, and unique as long as fewer than 2^32 ends have attached.
     pub(super) fn next_number(&self) -> u32 {
         let next = || self.header.attached.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         match next() {
@@ -217,11 +220,11 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The index of a record for one counter of an attached end, which no other end counts in: one that the same
-    /// counter was released from, or a new one, or at last any that was released.
+    /// The index of a record for one counter of an attached end, in which no other end counts: a released record of the
+    /// same counter, or else a new record, or else any released one.
     pub(super) fn attach(&self, subject: &Subject, flags: u32, owner_pid: u32, end: AttachedEnd) -> Option<usize> {
         let first = |can_be_had: &dyn Fn(&Record) -> bool| self.records.iter().position(can_be_had);
-        // Between the look and the claim another end may take it; then it is claimed by that one.
+        // If another end claims the record between the look and the claim, the claim fails and the search continues.
         let index = first(&|record| record.is_released_by(subject) && record.claim_released())
             .or_else(|| first(&Record::claim_free))
             .or_else(|| first(&Record::claim_released))?;
@@ -234,13 +237,13 @@ impl<'a> Table<'a> {
         self.records.iter().filter_map(Record::lock).collect()
     }
 
-    /// Releases the records of the ends that counted under that lock byte, which the caller holds, so that none counts
-    /// now.
+    /// Releases the records of the ends that counted under that lock byte. The caller holds it, so no end counts under
+    /// it now.
     pub(super) fn release_for(&self, lock: u32) {
         self.records.iter().for_each(|record| record.release_for(lock));
     }
 
-    /// Every counter that has an owner or had one, those of the ring's ends first, in the order of the table.
+    /// Every counter that has or had an owner, those of the ring's ends first, in the order of the table.
     pub(super) fn snapshot(&self) -> Vec<CounterSnapshot> {
         let ends = self.blocks.iter().enumerate().filter_map(|(index, block)| block.look(index));
         let counts = ends.flat_map(|seen| {
@@ -282,7 +285,7 @@ mod tests {
         let ring = Shape::ring(1024, 32);
         assert_eq!(Shape::with(32, ring.len_bytes() as usize), ring);
         assert_eq!(Shape::with(5, Shape::file(5).len_bytes() as usize), Shape::file(5));
-        // What a small ring pays: 2 consumers, 4 places for others, 32 counters of the application.
+        // The cost for a small ring: 2 consumers, 4 places for others, 32 counters of the application.
         assert_eq!(Shape::ring(6, 32).len_bytes(), 128 + 8 * 384 + 32 * 128);
     }
 

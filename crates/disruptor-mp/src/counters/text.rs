@@ -19,7 +19,7 @@ impl<const WORDS: usize> Text<WORDS> {
         Self::of(&text[..end])
     }
 
-    /// The last characters of `text` that fit: of a path, what tells two files apart.
+    /// The last characters of `text` that fit: for a path, the part that distinguishes two files.
     pub(super) fn end_of(text: &str) -> Self {
         let mut start = text.len().saturating_sub(8 * WORDS);
         while !text.is_char_boundary(start) {
@@ -42,14 +42,14 @@ impl<const WORDS: usize> Text<WORDS> {
         self.len_bytes
     }
 
-    /// Stores the words; where the length goes, the caller knows.
+    /// Stores the words. The caller stores the length.
     pub(super) fn store(&self, place: &[AtomicU64; WORDS]) {
         for (word, text) in place.iter().zip(self.words) {
             word.store(text, Ordering::Relaxed);
         }
     }
 
-    /// Whatever stands in `place`. A length beyond the words is cut.
+    /// The text in `place`. A length beyond the words is cut.
     pub(super) fn load(len_bytes: u32, place: &[AtomicU64; WORDS]) -> Self {
         let words = core::array::from_fn(|n| place[n].load(Ordering::Relaxed));
         Self { len_bytes: len_bytes.min(8 * WORDS as u32), words }

@@ -11,42 +11,42 @@ pub const fn default_startup_wait_timeout_duration() -> Duration {
     Duration::from_secs(5)
 }
 
-/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and is not worth a
-/// message; death needs no timeout, the kernel reports it.
+/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and needs no alert; a
+/// death needs no timeout, because the kernel reports it.
 pub const fn default_progress_timeout_duration() -> Duration {
     Duration::from_secs(10)
 }
 
-/// How often a blocked producer looks at the consumer that is in its way.
+/// How often a blocked producer looks at the consumer that blocks it.
 pub const fn default_progress_check_interval_duration() -> Duration {
     Duration::from_millis(5)
 }
 
-/// How long after the alert the producer goes on hoping. With the progress timeout it is longer than a compilation of
-/// 120 s, which a healthy worker may need.
+/// How long after the alert the producer goes on waiting. Together with the progress timeout it is longer than a
+/// compilation of 120 s, which a healthy worker may need.
 pub const fn default_shutdown_grace_period_duration() -> Duration {
     Duration::from_secs(170)
 }
 
-/// What follows when a required consumer has gone, or has stood still beyond the grace period.
+/// What the producer does if a required consumer is gone, or has made no progress by the end of the grace period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum RequiredConsumerFailureAction {
-    /// One that stands still shuts the producer: this and every later managed publish fail until it is told otherwise.
-    /// One that has gone fails the publish, which may be tried again once it has come back under its id.
+    /// A consumer without progress shuts the producer: this and every later managed publish fail until the liveness is
+    /// reset. A consumer that is gone fails the publish; publish again after it has come back under its id.
     #[default]
     GracefulShutdown,
-    /// Raises the alert and goes on waiting, for those who stand still and for those who have gone, until these have
+    /// Raises the alert and goes on waiting, for consumers without progress, and for gone consumers until they have
     /// come back. Deadlines still hold.
     AlertOnly,
-    /// Takes consumers without an owner out of the table and goes on without them; for pools of workers. One that has
-    /// gone is required again from the moment it joins again. A live one, however slow, is never evicted: it may be
+    /// Removes consumers without an owner from the table and goes on without them; for pools of workers. A removed
+    /// consumer is required again from the moment it joins again. A live one, however slow, is never evicted: it may be
     /// reading a slot.
     Evict,
 }
 
-/// One alert: which consumer, where it stands, and the stall report.
+/// One alert: which consumer, its position, and the stall report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequiredConsumerAlert {
@@ -54,9 +54,9 @@ pub struct RequiredConsumerAlert {
     pub consumer_id: String,
     /// The last sequence that it released; -1 if none.
     pub last_sequence: i64,
-    /// How long it has stood there.
+    /// How long it has been at that position.
     pub stalled_for: Duration,
-    /// The whole story.
+    /// The full report.
     pub report: StallReport,
 }
 
@@ -66,14 +66,14 @@ impl RequiredConsumerAlert {
     }
 }
 
-/// Called once per stall, and once for each required consumer that has gone, on the publishing thread, before the
+/// Called once per stall, and once for each required consumer that is gone, on the publishing thread, before the
 /// failure action. If it panics, the panic is caught and the watch goes on.
 pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send + Sync>;
 
 /// Which consumers must be there, how long a blocked producer waits for one, and what it does then.
 ///
-/// Only looked at while the producer is blocked, and when a consumer has gone: in the steady state a managed call
-/// compares one word. A death is known from the kernel, whatever the timeouts say: within 100 ms while the producer is
+/// It is only checked while the producer is blocked, and when a consumer is gone: in the steady state a managed call
+/// compares one word. The kernel reports a death independently of the timeouts: within 100 ms while the producer is
 /// blocked, otherwise when it looks at its consumers again, once a lap at the latest, or from
 /// [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
 ///
@@ -109,22 +109,23 @@ pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send +
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RequiredConsumerLivenessConfig {
-    /// Who must have joined before the first managed publish goes out, and must be there afterwards. At least one.
+    /// The consumers that must have joined before the first managed publish, and must be there afterwards. At least
+    /// one.
     pub required_consumer_ids: Vec<String>,
-    /// How long the first managed publish waits for them. Zero: one look. Of this and the other times,
-    /// [`Duration::MAX`] has no end.
+    /// How long the first managed publish waits for them. Zero: one look. For this and the other times,
+    /// [`Duration::MAX`] means without end.
     pub startup_wait_timeout: Duration,
-    /// How long a consumer that is in the way may stand still before the alert. Only time counts in which the producer
-    /// itself ran and was blocked by that consumer. Zero: the first look is the alert.
+    /// How long a consumer that blocks the producer may make no progress before the alert. Only time counts in which
+    /// the producer itself ran and was blocked by that consumer. Zero: the first look raises the alert.
     pub progress_timeout: Duration,
     /// How often a blocked producer looks for progress; at most ten of these count between two looks. Less than a
-    /// millisecond is taken for a millisecond.
+    /// millisecond counts as a millisecond.
     pub progress_check_interval: Duration,
-    /// How long after the alert the failure action follows.
+    /// The time from the alert to the failure action.
     pub shutdown_grace_period: Duration,
-    /// What follows.
+    /// What the producer does then.
     pub failure_action: RequiredConsumerFailureAction,
-    /// Who is told.
+    /// The hook that is called with each alert.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub alert_hook: Option<RequiredConsumerAlertHook>,
 }
@@ -149,7 +150,7 @@ impl RequiredConsumerLivenessConfig {
         Self { startup_wait_timeout, ..self }
     }
 
-    /// Sets how long a consumer may stand still before the alert.
+    /// Sets how long a consumer may make no progress before the alert.
     #[must_use]
     pub fn with_progress_timeout(self, progress_timeout: Duration) -> Self {
         Self { progress_timeout, ..self }
@@ -167,13 +168,13 @@ impl RequiredConsumerLivenessConfig {
         Self { shutdown_grace_period, ..self }
     }
 
-    /// Sets what follows.
+    /// Sets the failure action.
     #[must_use]
     pub fn with_failure_action(self, failure_action: RequiredConsumerFailureAction) -> Self {
         Self { failure_action, ..self }
     }
 
-    /// Sets who is told.
+    /// Sets the hook that is called with each alert.
     #[must_use]
     pub fn with_alert_hook(self, hook: RequiredConsumerAlertHook) -> Self {
         Self { alert_hook: Some(hook), ..self }
@@ -194,18 +195,19 @@ impl fmt::Debug for RequiredConsumerLivenessConfig {
     }
 }
 
-/// Why a managed publish did not happen. Nothing of the closure has run.
+/// Why a managed publish did not happen. The closure has not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequiredConsumerError {
     /// Required consumers did not join in time. Start them, or wait longer.
     #[error("required consumers did not join: {}", missing.join(", "))]
     StartupTimeout {
-        /// Who is missing.
+        /// The missing consumers.
         missing: Vec<String>,
     },
-    /// A required consumer stood still beyond all patience. The producer stays shut to managed calls until
-    /// [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness); other calls go on.
+    /// A required consumer made no progress until the end of the grace period. The producer stays shut to managed calls
+    /// until [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness); other calls go
+    /// on.
     #[error(
         "consumer `{consumer_id}` has stood after sequence {last_sequence} for {stalled_for:.1?}: the producer is shut to managed calls"
     )]
@@ -214,10 +216,10 @@ pub enum RequiredConsumerError {
         consumer_id: String,
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
-        /// How long it stood there.
+        /// How long it was at that position.
         stalled_for: Duration,
     },
-    /// A consumer has no owner any more: its process died, or its end was dropped without giving its place up, by a
+    /// A consumer has no owner any more: its process died, or its end was dropped without giving up its place, by a
     /// panic for instance. Attach again under its id and publish again; it continues with the first event that was not
     /// acknowledged.
     #[error("consumer `{consumer_id}` (process {pid}) {}; attach again under its id", went(*how))]
@@ -231,8 +233,8 @@ pub enum RequiredConsumerError {
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
     },
-    /// A required consumer has given its place up, or was evicted. What is published from now on is not kept for it.
-    /// Attach again under its id, or enable the liveness again without it.
+    /// A required consumer has given up its place, or was evicted. Events that are published from now on are not kept
+    /// for it. Attach again under its id, or enable the liveness again without it.
     #[error(
         "required consumer `{consumer_id}` (process {pid}) has left, or was evicted, after sequence {last_sequence}; attach again under its id"
     )]
@@ -244,10 +246,10 @@ pub enum RequiredConsumerError {
         /// The last sequence that it was seen to have released; -1 if none.
         last_sequence: i64,
     },
-    /// The deadline of the call passed while the ring was full, or a required consumer was not there.
+    /// The deadline of the call passed while the ring was full, or a required consumer was missing.
     #[error("timed out: {report}")]
     TimedOut {
-        /// Who held the ring back.
+        /// Which consumer held the ring back.
         report: Box<StallReport>,
     },
     /// The ring was replaced or removed.
@@ -261,11 +263,11 @@ pub enum RequiredConsumerError {
         /// Slots of the ring.
         capacity: usize,
     },
-    /// The operating system refused to say whether a consumer lives, or to let it be taken out. Nothing was concluded.
-    /// Try again.
+    /// The operating system refused to say whether a consumer lives, or to let the producer remove it. No conclusion
+    /// was drawn. Try again.
     #[error("it is not known whether a consumer lives: {report}")]
     Os {
-        /// Who is waited for, and what was refused.
+        /// The awaited consumer, and what was refused.
         report: Box<StallReport>,
     },
     /// This process is a child of the one that owns the handle.
@@ -282,12 +284,12 @@ impl RequiredConsumerError {
         matches!(self, Self::Replaced)
     }
 
-    /// Whether the patience was at its end: that of the call, or that of the start-up.
+    /// Whether the wait timed out: that of the call, or that of the start-up.
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::StartupTimeout { .. })
     }
 
-    /// Whether a consumer that was waited for, or is required, has no owner any more.
+    /// Whether an awaited or required consumer has no owner any more.
     pub fn is_peer_gone(&self) -> bool {
         matches!(self, Self::ConsumerDied { .. } | Self::ConsumerLeft { .. })
     }

@@ -5,11 +5,11 @@
 use super::config::{RequiredConsumerFailureAction, RequiredConsumerLivenessConfig};
 use std::time::{Duration, Instant};
 
-/// How many check intervals the time between two looks counts at most. In a longer gap the producer itself did not run:
-/// it was stopped, throttled, or had no processor, and that is not the consumer's time.
+/// The time between two looks counts as at most this many check intervals. In a longer gap the producer itself did not
+/// run: it was stopped, throttled, or had no processor. The consumer is not blamed for that time.
 const GAP_INTERVALS_MAX: u32 = 10;
 
-/// One look of a blocked producer at a consumer that is in its way.
+/// One look of a blocked producer at a consumer that blocks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) entry: usize,
@@ -23,14 +23,14 @@ pub(crate) struct Look {
 #[derive(Clone, Copy, Debug)]
 struct Watch {
     look: Look,
-    /// How long it has been in the way without moving, as far as the producer ran.
+    /// How long it has blocked the producer without progress. Only time in which the producer ran counts.
     stood: Duration,
-    /// The last look of the present call; `None` between calls, whose time is the application's.
+    /// The last look of the present call; `None` between calls, where the application has the time.
     looked_at: Option<Instant>,
     alerted: bool,
 }
 
-/// What follows from one look.
+/// The result of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Nothing yet.
@@ -41,7 +41,7 @@ pub(crate) enum Verdict {
     ShutDown { stalled_for: Duration },
 }
 
-/// The watch over the consumer that gates.
+/// Watches the consumer that gates.
 pub(crate) struct Monitor {
     pub(crate) config: RequiredConsumerLivenessConfig,
     watch: Option<Watch>,
@@ -52,8 +52,8 @@ impl Monitor {
         Self { config, watch: None }
     }
 
-    /// The producer is blocked at `now` by what `look` says. Progress, another culprit or another owner of the entry (a
-    /// rejoin) begins a new stall.
+    /// At `now` the producer is blocked by the consumer in `look`. Progress, another culprit or another owner of the
+    /// entry (a rejoin) begins a new stall.
     pub(crate) fn observe(&mut self, now: Instant, look: Look) -> Verdict {
         let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         let watch = match &mut self.watch {
@@ -77,8 +77,8 @@ impl Monitor {
         if shuts_down && stalled_for >= patience { Verdict::ShutDown { stalled_for } } else { Verdict::Wait }
     }
 
-    /// The call that was blocked ends at `now` without what it waited for. What passes until the next call is not the
-    /// consumer's time.
+    /// The blocked call ends at `now` without success. The time until the next call does not count against the
+    /// consumer.
     pub(crate) fn pause(&mut self, now: Instant) {
         let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         if let Some(watch) = &mut self.watch {
@@ -92,14 +92,14 @@ impl Monitor {
         self.watch = None;
     }
 
-    /// How long the present culprit has stood still.
+    /// How long the present culprit has made no progress.
     pub(crate) fn stalled_for(&self) -> Option<Duration> {
         self.watch.map(|watch| watch.stood)
     }
 }
 
 impl Watch {
-    /// Counts the time since the last look, as far as the producer ran in it.
+    /// Counts the time since the last look in which the producer ran.
     fn count(&mut self, now: Instant, gap_max: Duration) {
         if let Some(last) = self.looked_at {
             self.stood = self.stood.saturating_add(now.saturating_duration_since(last).min(gap_max));
@@ -177,7 +177,7 @@ mod tests {
         let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
         let ten_intervals = GAP_INTERVALS_MAX * INTERVAL;
         blocked.looks(LOOK, Duration::ZERO);
-        // It was stopped for an hour, again and again, and each time counts as ten looks at most.
+        // It was stopped for an hour, several times, and each time counts as ten looks at most.
         for stopped in 1..=(PROGRESS + GRACE).as_secs() / ten_intervals.as_secs() {
             assert_eq!(blocked.monitor.stalled_for(), Some(ten_intervals * (stopped as u32 - 1)));
             blocked.now += Duration::from_secs(3600);

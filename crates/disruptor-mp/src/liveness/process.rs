@@ -31,13 +31,14 @@ pub enum ProcessState {
     Sleeping,
     /// Waiting for something that not even SIGKILL interrupts, usually a disk or a network file system.
     DiskSleep,
-    /// Stopped by a signal (SIGSTOP, Ctrl-Z) or by a debugger. It goes on after SIGCONT or when the debugger lets it.
+    /// Stopped by a signal (SIGSTOP, Ctrl-Z) or by a debugger. It continues after SIGCONT or when the debugger allows
+    /// it.
     Stopped,
-    /// Dead, but its parent has not asked for its exit status. It runs nothing any more.
+    /// Dead, but its parent has not asked for its exit status yet.
     Zombie,
     /// There is no such process, or another one has its pid. If this is the answer, it stays the answer.
     Gone,
-    /// It has its pid in another pid namespace (another container), so nothing can be looked up by it here.
+    /// Its pid belongs to another pid namespace (another container), so nothing can be looked up with it here.
     OtherNamespace,
     /// The operating system does not say, or has no way to ask.
     Unknown,
@@ -58,7 +59,7 @@ impl fmt::Display for ProcessState {
     }
 }
 
-/// How often and how long a cgroup's processor limit has kept its processes from running, since the cgroup exists.
+/// How often and how long a cgroup's processor limit has kept its processes from running, since the cgroup was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Throttling {
     /// Periods (of usually 100 ms) in which the limit was reached.
@@ -67,7 +68,7 @@ pub struct Throttling {
     pub time: Duration,
 }
 
-/// What could be found out about a process. Each fact was true at some moment during [`ProcessIdentity::observe`].
+/// What is known about a process. Each fact was true at some moment during [`ProcessIdentity::observe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessFacts {
@@ -75,16 +76,16 @@ pub struct ProcessFacts {
     pub pid: u32,
     /// The state of its first thread, which stands for the process.
     pub state: ProcessState,
-    /// The kernel function in which the first thread waits, such as `futex_do_wait`. Nothing when it does not wait, and
-    /// when we may not know (that takes the right to debug the process).
+    /// The kernel function in which the first thread waits, such as `futex_do_wait`. `None` if it does not wait, or if
+    /// we may not know (it takes the right to debug the process).
     pub wchan: Option<String>,
-    /// Its cgroup's throttling, or that of the enclosing group that was throttled the longest. Nothing without a
-    /// processor limit, and without cgroup version 2.
+    /// Its cgroup's throttling, or that of the enclosing group that was throttled the longest. `None` without a
+    /// processor limit or without cgroup version 2.
     pub throttled: Option<Throttling>,
 }
 
 impl fmt::Display for ProcessFacts {
-    /// One line without an end: `pid 4711 sleeping, waits in futex_do_wait, throttled 12 times for 1.5s`.
+    /// One line without a line end: `pid 4711 sleeping, waits in futex_do_wait, throttled 12 times for 1.5s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pid {} {}", self.pid, self.state)?;
         if let Some(wchan) = &self.wchan {
@@ -97,10 +98,10 @@ impl fmt::Display for ProcessFacts {
     }
 }
 
-/// Which process, also after its pid has been given to another one, and also when the reader counts pids differently.
+/// Identifies a process, also after another process has got its pid, and also if the reader has another pid namespace.
 ///
-/// The numbers are meant to be kept in shared memory. They mean something only on the machine and since the boot that
-/// they are from, like the shared memory itself.
+/// The numbers are meant to be kept in shared memory. They are valid only on the same machine and until its next boot,
+/// like the shared memory itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
@@ -113,17 +114,17 @@ pub struct ProcessIdentity {
 }
 
 thread_local! {
-    // Per thread, so that no lock and no half-written value can be inherited by a child of `fork`.
+    // Per thread, so that a child of `fork` cannot inherit a lock or a half-written value.
     static CURRENT: Cell<Option<ProcessIdentity>> = const { Cell::new(None) };
 }
 
 impl ProcessIdentity {
-    /// Of a process that nothing is known of.
+    /// The identity of an unknown process.
     pub(crate) fn unknown() -> Self {
         Self { pid: 0, start_time_ticks: 0, pid_namespace: 0 }
     }
 
-    /// The identity of the calling process. Remembered per thread, and found out anew in a child of `fork`.
+    /// The identity of the calling process. Cached per thread, and determined again in a child of `fork`.
     pub fn current() -> Self {
         let pid = system::current_pid();
         if let Some(remembered) = CURRENT.get()
@@ -133,23 +134,23 @@ impl ProcessIdentity {
         }
         let identity = system::identify(pid);
         // The first process of a container can fork the first process of a nested one: then the child has another
-        // identity with the same pid, and remembering would make it answer for its parent.
+        // identity with the same pid, and a cached value would be that of its parent.
         if pid != 1 {
             CURRENT.set(Some(identity));
         }
         identity
     }
 
-    /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 where the system
-    /// does not tell. Namespaces that exist at the same time have different tags, unless the machine has numbered more
-    /// than 16 million.
+    /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 if the system does
+    /// not say. Namespaces that exist at the same time have different tags, unless the machine has numbered more than
+    /// 16 million.
     pub fn pid_namespace_tag(&self) -> u32 {
         self.pid_namespace as u32 & 0xff_ffff
     }
 
-    /// Looks the process up. Never fails, and copes with any numbers: what cannot be found out is `Unknown` or absent.
+    /// Looks up the process. Never fails, and accepts any numbers: what is not known is `Unknown` or absent.
     ///
-    /// Costs some file reads, so it is for moments at which something is about to be reported.
+    /// Costs some file reads, so use it only to make a report.
     pub fn observe(&self) -> ProcessFacts {
         let nothing = |state| ProcessFacts { pid: self.pid, state, wchan: None, throttled: None };
         let here = Self::current();
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn we_ourselves_are_running_or_wait_for_the_test() {
-        // The first thread stands for the process, and it is the harness that waits for this one, unless tests run one
+        // The first thread represents the process. It is the harness, which waits for this thread, unless tests run one
         // at a time.
         let facts = ProcessIdentity::current().observe();
         assert_eq!(facts.pid, std::process::id());

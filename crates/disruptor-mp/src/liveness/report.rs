@@ -13,19 +13,20 @@ use std::time::Duration;
 pub enum WaitingFor {
     /// The producer waits for a consumer to release a slot.
     Space,
-    /// The producer waits until a consumer has released an event, as
-    /// [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed) was told to. The ring may have room.
+    /// The producer waits in [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed) until a consumer has
+    /// released an event. The ring may have room.
     Release,
     /// The producer waits for space that only padding holds: its consumer has read everything and has not looked since.
-    /// It will step over the padding when it looks for the next record.
+    /// It will skip the padding when it looks for the next record.
     Padding,
     /// A consumer waits for the producer to publish.
     Data,
-    /// A consumer waits until the oldest message that it holds is released: it was handed all that it is handed from
-    /// that one on, [`HELD_MAX`](crate::HELD_MAX). The release of another does not help; the producer is not to blame.
+    /// A consumer waits until the oldest message that it holds is released: it has got all
+    /// [`HELD_MAX`](crate::HELD_MAX) messages that it may get from that one on. The release of another message does not
+    /// help; the producer is not to blame.
     HeldRelease,
     /// The producer waits for consumers: those of its start-up buffer ([`StallReport::buffer`]), or a required one that
-    /// has gone.
+    /// is gone.
     Consumers,
     /// Managed publishing waits for
     /// [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness): a required consumer
@@ -49,11 +50,11 @@ pub enum NextStep {
     ShutDownIn(Duration),
     /// It has given up: the call returns an error.
     GiveUp,
-    /// It takes the consumer, which has no owner, out of the table and goes on.
+    /// It removes the consumer, which has no owner, from the table and goes on.
     Evict,
 }
 
-/// Who is waited for.
+/// The participant that is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Culprit {
@@ -61,33 +62,32 @@ pub struct Culprit {
     pub id: String,
     /// The application's rank of that consumer, if it gave one.
     pub rank: Option<u32>,
-    /// Who it is; the pid is that of its own pid namespace.
+    /// The identity of its process; the pid is that of its own pid namespace.
     pub process: ProcessIdentity,
-    /// Whether its process ended without a word: the kernel has dropped its lock, whatever `/proc` says.
+    /// Whether its process died: the kernel has dropped its lock, whatever `/proc` says.
     pub is_dead: bool,
-    /// How it went; `None` while it is there. Only after [`Killed`](Ending::Killed) is its process certainly dead.
+    /// How it ended; `None` while it is there. Only after [`Killed`](Ending::Killed) its process is certainly dead.
     pub ending: Option<Ending>,
     /// What the operating system says its process is doing.
     pub facts: ProcessFacts,
-    /// The sequence that it has to deal with next.
+    /// The next sequence that it has to process.
     pub sequence: i64,
-    /// Published events that it has not released. An event of a ring of records is a record, so a message of a
-    /// transport that carries records; in one of fixed frames it is a frame.
+    /// Published events that it has not released. In a ring of records an event is a record, so in a transport of
+    /// records it is a message; in a transport of fixed frames it is a frame.
     pub lag_events: u64,
-    /// Whether its application has been handed the event and has not come back: the time is spent there, not in waiting
-    /// for us.
+    /// Whether its application has got the event and has not returned: the time is spent there, not in waiting for us.
     pub is_inside_handler: bool,
     /// Which messages it [holds](crate::HeldEvent), if it holds any.
     pub held: Option<HeldMessages>,
-    /// How long its position has been seen to stand still; `None` if it was not watched.
+    /// How long its position has not changed while it was watched; `None` if it was not watched.
     pub no_progress_for: Option<Duration>,
 }
 
-/// The messages that a consumer holds: it was handed them, and has not released them. Newer ones may be released.
+/// The messages that a consumer holds: it has got them, and has not released them. Newer ones may be released.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldMessages {
-    /// Their sequences, from the oldest on, which is the one that the producer waits for.
+    /// Their sequences, the oldest first. The producer waits for the oldest.
     pub sequences: Vec<i64>,
     /// For how long the oldest has been held.
     pub oldest_for: Duration,
@@ -109,7 +109,7 @@ impl fmt::Display for HeldMessages {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StartUpBuffer {
-    /// How many of them have joined.
+    /// How many of the expected consumers have joined.
     pub joined: usize,
     /// How many are expected.
     pub expected: usize,
@@ -140,7 +140,7 @@ impl RefusedCall {
 
 /// One wait that takes long, explained. `Display` gives it in one line.
 ///
-/// It comes with every error that blames a process, with every alert, and by asking an end:
+/// Every error that blames a process has one, and every alert; an end returns one when it is asked:
 ///
 /// ```
 /// # let place = disruptor_mp::Place::heap();
@@ -156,20 +156,20 @@ impl RefusedCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StallReport {
-    /// The ring: its session and rank as people know them, if it has a [title](crate::Place::titled), and its place.
+    /// The ring: its session and rank, if it has a [title](crate::Place::titled), and its place.
     pub ring: String,
     /// What is waited for.
     pub waiting_for: WaitingFor,
-    /// For how long.
+    /// How long the wait has taken so far.
     pub waited: Duration,
-    /// For whom; `None` if it is no consumer and no producer that is waited for.
+    /// The participant that is waited for; `None` if the wait is not for a consumer or producer.
     pub culprit: Option<Culprit>,
-    /// The start-up buffer, if it holds the producer back; beside a culprit, both do.
+    /// The start-up buffer, if it holds the producer back. If there is a culprit as well, both do.
     pub buffer: Option<StartUpBuffer>,
     /// What the operating system refused to say or do about the culprit.
     pub refused: Option<RefusedCall>,
-    /// Of a producer: which processes could not join its ring and have said so, the last of each rank and the last
-    /// without a rank. They stay until another one is refused.
+    /// Of a producer: the processes that were refused by its ring and have reported it, the last of each rank and the
+    /// last without a rank. Each stays until another one is refused.
     pub refusals: Vec<Refusal>,
     /// What happens next.
     pub next: NextStep,
@@ -240,7 +240,7 @@ impl fmt::Display for StallReport {
 impl fmt::Display for Culprit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
-        // An id may have the rank in it.
+        // An id may contain the rank.
         if let Some(rank) = self.rank.filter(|rank| !self.id.ends_with(&format!("rank {rank}"))) {
             write!(f, " (rank {rank})")?;
         }

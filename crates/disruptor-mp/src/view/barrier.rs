@@ -13,8 +13,8 @@ use std::fmt;
 /// What a ring's producer may not lap: the positions of its consumers, seen from any process, on a read-only mapping.
 ///
 /// As a [cursor](SharedCursorTrait) it is the last sequence that all consumers have released; while no consumer is
-/// registered, that is everything published. It is for a stage that comes after all of them: one that takes back what
-/// the events point to, say. The producer itself has
+/// registered, that is everything published. It is for a stage that comes after all of them: for instance, one that
+/// frees what the events point to. The producer itself has
 /// [`wait_until_consumed`](crate::ProducerEnd::wait_until_consumed).
 ///
 /// ```
@@ -58,7 +58,7 @@ impl ConsumerBarrier {
         Self { words }
     }
 
-    /// What people call the ring: its session, and the rank of the process that writes it.
+    /// The ring's title: its session, and the rank of the process that writes it.
     pub fn title(&self) -> Title {
         self.words.segment().header().title.clone()
     }
@@ -78,7 +78,7 @@ impl ConsumerBarrier {
         self.consumers().len()
     }
 
-    /// The last sequence that the consumer called `id` has released; -1 if none. `None`: no consumer is called so.
+    /// The last sequence that the consumer `id` has released; -1 if none. `None`: there is no such consumer.
     pub fn consumer_sequence(&self, id: &str) -> Option<Sequence> {
         self.consumers().into_iter().find(|info| info.id == id).map(|info| info.position.saturating_sub(1))
     }

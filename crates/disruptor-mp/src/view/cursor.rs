@@ -56,7 +56,7 @@ pub struct MmapCursorConfig {
     pub create: bool,
 }
 
-/// Why a cursor was not advanced. It stands where it stood.
+/// Why a cursor was not advanced. Its position did not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdvanceError {
@@ -66,22 +66,22 @@ pub enum AdvanceError {
     /// Cursors do not go back, and there is no sequence before -1.
     #[error("the cursor stands at sequence {current} and does not go back to {wanted}")]
     Backwards {
-        /// Where it stands.
+        /// Its position.
         current: Sequence,
-        /// Where it should have gone.
+        /// The position that was asked for.
         wanted: Sequence,
     },
 }
 
 impl SharedCursor {
-    /// Creates a cursor on its own that stands at `initial`; -1 says that nothing has been reached. Dropping it takes
-    /// its name away. What a dead process has left under that name is removed first.
+    /// Creates a cursor on its own at position `initial`; -1 means that nothing has been reached. Dropping it removes
+    /// its name. A segment that a dead process has left under that name is removed first.
     ///
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError); `AlreadyExists` if a live process has that name.
     ///
     /// # Panics
-    /// If `initial` is below -1 or the last number there is.
+    /// If `initial` is below -1 or the largest number.
     pub fn create(place: impl Into<Place>, initial: Sequence) -> MultiProcessResult<Self> {
         assert!((-1..Sequence::MAX).contains(&initial), "no cursor stands at {initial}");
         let (words, creation) = Words::create_cursor(&place.into(), initial + 1)?;
@@ -113,14 +113,14 @@ impl SharedCursor {
         self.creation.as_ref().is_some_and(Sole::is_ours)
     }
 
-    /// Says that `sequence` has been reached, and everything before it. What this thread wrote before is seen by
-    /// whoever loads it.
+    /// Publishes that `sequence` and everything before it have been reached. A thread that loads it sees what this
+    /// thread wrote before.
     ///
     /// # Errors
     /// [`AdvanceError`]: this handle did not create the cursor, or the cursor is beyond `sequence` already.
     ///
     /// # Panics
-    /// If `sequence` is the last number there is.
+    /// If `sequence` is the largest number.
     pub fn advance_to(&mut self, sequence: Sequence) -> Result<(), AdvanceError> {
         assert!(sequence < Sequence::MAX, "a cursor cannot stand at {sequence}");
         if !self.is_owner() {
@@ -134,7 +134,8 @@ impl SharedCursor {
         Ok(())
     }
 
-    /// Whether who advances it lives. If this is `false`, it stays so, unless another producer takes the ring over.
+    /// Whether the process that advances it lives. If this is `false`, it stays so, unless another producer takes the
+    /// ring over.
     ///
     /// # Errors
     /// The operating system refused to tell.
@@ -145,7 +146,7 @@ impl SharedCursor {
 
 impl SharedCursorTrait for SharedCursor {
     fn load(&self) -> Sequence {
-        // A damaged cursor may say anything; below -1 there is nothing.
+        // A damaged cursor may have any value; there is no sequence below -1.
         self.words.published().max(0) - 1
     }
 

@@ -62,7 +62,7 @@ pub struct MmapFileConfig {
     pub create: bool,
 }
 
-/// What the configurations of rings have in common. Made from either.
+/// The common form of both configurations of rings.
 #[derive(Clone, Debug)]
 pub struct RingConfig {
     place: Place,
@@ -101,8 +101,8 @@ impl SharedMemoryConfig {
 }
 
 impl MmapFileConfig {
-    /// The configuration of a ring of `buffer_size` events of type `E` that exists. Set `create` for its producer. A
-    /// relative path is one below the working directory of now.
+    /// The configuration of an existing ring of `buffer_size` events of type `E`. Set `create` for its producer. A
+    /// relative path is resolved against the current working directory now.
     pub fn for_event<E: Event>(path: impl Into<PathBuf>, buffer_size: usize) -> Self {
         let path = path.into();
         Self {
@@ -123,7 +123,7 @@ impl MmapFileConfig {
 }
 
 impl RingConfig {
-    /// Begins an endpoint of the ring, whichever it is: a producer creates, a consumer attaches.
+    /// Begins an endpoint of the ring, of either kind: a producer creates, a consumer attaches.
     ///
     /// # Errors
     /// `IncompatibleLayout` if `element_size` is not that of `E`.
@@ -145,8 +145,8 @@ impl RingConfig {
     }
 }
 
-/// A ring of events of type `E`, looked at from outside: its shape, who is in it, how far they are. It holds no
-/// producer back, and reads no event; for that there is the [tap](crate::Tap). Numbers that move go stale at once.
+/// A ring of events of type `E`, seen from outside: its shape, its consumers, and their positions. It holds no producer
+/// back, and reads no event; use a [tap](crate::Tap) for that. Changing numbers are stale at once.
 ///
 /// ```
 /// use disruptor_mp::SharedRingBuffer;
@@ -222,39 +222,40 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         self.memory.segment().total_len()
     }
 
-    /// Where in the segment everything lies.
+    /// Where in the segment each section is.
     pub fn segment_plan(&self) -> SegmentPlan {
         self.memory.segment().header().plan
     }
 
-    /// What an event is; the same in the ring and in this program, or it could not have been opened.
+    /// The schema of an event. It is the same in the ring and in this program: otherwise the ring could not have been
+    /// opened.
     pub fn schema(&self) -> Schema {
         E::schema()
     }
 
-    /// What people call it: its session, and the rank of the process that writes it.
+    /// Its title: its session, and the rank of the process that writes it.
     pub fn title(&self) -> Title {
         self.memory.segment().header().title.clone()
     }
 
-    /// A random number that no other segment has: two handles that agree in it look at one ring, not at two of one
-    /// name.
+    /// A random number that no other segment has: two handles with the same number look at one ring, not at two rings
+    /// of one name.
     pub fn generation(&self) -> u64 {
         self.memory.segment().generation()
     }
 
-    /// Tells what the events carry at a glance: FNV-1a over the content tag, so for a described message its
+    /// A hash of what the events carry: FNV-1a over the content tag, so for a described message its
     /// [fingerprint](crate::schema::MessageSchema::fingerprint). 0 if the ring does not say.
     pub fn fingerprint(&self) -> u64 {
         self.memory.segment().header().fingerprint
     }
 
-    /// Who created the ring.
+    /// The process that created the ring.
     pub fn creator(&self) -> ProcessIdentity {
         self.memory.segment().header().creator
     }
 
-    /// Who produces, or produced last: the creator, or who took over.
+    /// The process that produces, or produced last: the creator, or one that took over.
     pub fn producer(&self) -> ProcessIdentity {
         self.memory.control().producer.identity.load()
     }
@@ -267,7 +268,7 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         self.words.owner_is_alive()
     }
 
-    /// Whether the producer has said that nothing more will come. If this is `true`, it stays so.
+    /// Whether the producer has closed the ring. If this is `true`, it stays so.
     pub fn is_closed(&self) -> bool {
         self.memory.control().gate.is_closed()
     }
@@ -282,9 +283,10 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         roster::roster(&self.memory)
     }
 
-    /// Slots that the producer may write before it has to wait for a consumer: all of them while there is none.
+    /// Slots that the producer may write before it has to wait for a consumer: all of them while there is no consumer.
     pub fn free_slots(&self) -> usize {
-        // The slowest first: what is published afterwards makes the answer smaller, never larger than the ring.
+        // The slowest is read first: events that are published afterwards make the answer smaller, never larger than
+        // the ring.
         let slowest = self.words.slowest();
         let published = self.memory.control().cursor.acquire();
         let unread = slowest.map_or(0, |slowest| published.saturating_sub(slowest));
@@ -301,7 +303,7 @@ impl<E: Event, F: SlotForm> SharedRingBuffer<E, F> {
         ConsumerBarrier::of(self.words.clone())
     }
 
-    /// The counters that live in the ring's segment, to be read.
+    /// The counters in the ring's segment, for reading.
     pub fn ring_counters(&self) -> CountersFile {
         CountersFile::of_ring(self.memory.segment())
     }

@@ -14,8 +14,8 @@ pub trait SharedCursorTrait {
     /// The last sequence that it has reached; -1 if none. Stale as soon as it is read.
     fn load(&self) -> Sequence;
 
-    /// Waits until it has reached `sequence`, as long as `patience` says, and returns where it stands then. Looks once
-    /// a millisecond. [`Endless`](Patience::Endless) ends with the ring, or with the process that moves the position;
+    /// Waits until it has reached `sequence`, as long as `patience` says, and returns its position then. Looks once a
+    /// millisecond. [`Endless`](Patience::Endless) ends with the ring, or with the process that moves the position;
     /// `Managed` is the same, for a call that publishes nothing.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ pub enum WatchError {
     TimedOut {
         /// How long the call waited.
         waited: Duration,
-        /// Where the position stood.
+        /// The position.
         reached: Sequence,
     },
     /// Its owner has closed it, so it does not move any more.
@@ -41,10 +41,11 @@ pub enum WatchError {
         /// Where it stopped.
         reached: Sequence,
     },
-    /// Another ring has taken the place of this one. Attach again.
+    /// Another ring has replaced this one. Attach again.
     #[error("the ring was replaced")]
     Replaced,
-    /// The producer, or the creator of a cursor on its own, died. A ring may be taken over; waiting again then goes on.
+    /// The producer, or the creator of a cursor on its own, died. If another producer takes the ring over, waiting
+    /// again works.
     #[error("process {pid}, which moves the cursor, died at sequence {reached}")]
     OwnerDied {
         /// The process, as seen in its own pid namespace.
@@ -52,12 +53,12 @@ pub enum WatchError {
         /// Where it stopped.
         reached: Sequence,
     },
-    /// The operating system refused to say whether the process lives that moves it. Nothing was concluded. Try again.
+    /// The operating system refused to say whether the process that moves it lives. No conclusion was drawn. Try again.
     #[error(
         "it is not known whether the process lives that moves the cursor, which is at sequence {reached}: {refused}"
     )]
     Os {
-        /// Where it stood.
+        /// The position.
         reached: Sequence,
         /// What was refused.
         refused: RefusedCall,
@@ -65,23 +66,23 @@ pub enum WatchError {
 }
 
 impl WatchError {
-    /// Whether the patience was at its end.
+    /// Whether the wait timed out.
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut { .. })
     }
 
-    /// Whether the position has been closed by its owner: the end in good order.
+    /// Whether its owner has closed the position: the regular end.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
     }
 
-    /// Whether the process that moved the position has gone without closing it.
+    /// Whether the process that moved the position is gone without closing it.
     pub fn is_peer_gone(&self) -> bool {
         matches!(self, Self::OwnerDied { .. })
     }
 }
 
-/// Waits until `load` gives at least `sequence`, or there is a reason not to wait.
+/// Waits until `load` returns at least `sequence`, or there is a reason not to wait.
 pub(super) fn wait_for(
     words: &Words,
     sequence: Sequence,

@@ -10,8 +10,8 @@ use std::process::ExitStatus;
 /// How the process of this process descriptor (a pidfd) ended. `None`: it has not been reaped yet. Once there is a
 /// status, it stays the answer.
 ///
-/// Where SIGCHLD is ignored the kernel reaps a child itself, and where a thread waits for all children that thread
-/// does: `waitid` then answers `ECHILD`. The kernel keeps the status with the descriptor.
+/// If SIGCHLD is ignored, the kernel reaps a child itself; if a thread waits for all children, that thread does.
+/// `waitid` then answers `ECHILD`, but the kernel keeps the status with the descriptor.
 ///
 /// # Errors
 /// `Unsupported`: the kernel is older than 6.15 and does not keep it. `ESRCH`: it was reaped before the descriptor was
@@ -35,8 +35,8 @@ pub fn exit_status(process: impl AsFd) -> io::Result<Option<ExitStatus>> {
     if info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0 {
         return Ok(Some(ExitStatus::from_raw(info.exit_code)));
     }
-    // A kernel that knows the question and has no answer says `ESRCH` of a process that is gone. One that does not know
-    // it cannot be told from that as long as the process lives, and need not be.
+    // A kernel that knows the request and has no status answers `ESRCH` for a process that is gone. While the process
+    // lives, this cannot be distinguished from a kernel that does not know the request, and need not be.
     Ok(None)
 }
 

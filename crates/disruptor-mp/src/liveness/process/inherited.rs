@@ -9,19 +9,19 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// The writing end of a pipe, as a child that inherits it finds it: its number there, and which pipe it is.
+/// The writing end of a pipe for a child that inherits it: its descriptor number there, and the identity of the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InheritedPipe {
     /// Its number in the child, the same as in the parent.
     pub number: u32,
     /// The device of the pipe.
     pub device: u64,
-    /// Its inode there, by which it is told from any other pipe that exists.
+    /// Its inode on that device, which distinguishes it from any other existing pipe.
     pub inode: u64,
 }
 
 impl InheritedPipe {
-    /// How a child will find `pipe`.
+    /// Describes `pipe` for a child.
     ///
     /// # Errors
     /// The system did not say what it is.
@@ -32,7 +32,7 @@ impl InheritedPipe {
         Ok(Self { number, device: stat.st_dev as u64, inode: stat.st_ino as u64 })
     }
 
-    /// Has the programs that this process starts inherit `pipe`, or not. A descriptor is made so that they do not.
+    /// Sets whether programs that this process starts inherit `pipe`. A new descriptor is not inherited.
     ///
     /// # Errors
     /// The system refused.
@@ -42,11 +42,11 @@ impl InheritedPipe {
         Ok(())
     }
 
-    /// In the child: another descriptor of the pipe. From now on neither is inherited by what this process starts.
+    /// In the child: another descriptor of the pipe. From now on programs that this process starts inherit neither.
     /// `None`: this process has not inherited it.
     pub fn take(self) -> Option<OwnedFd> {
         let number = RawFd::try_from(self.number).ok()?;
-        // SAFETY: a number and a request without memory. Of a number that is no descriptor it answers `EBADF`.
+        // SAFETY: a number and a request without memory. For a number that is not a descriptor it answers `EBADF`.
         let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
         if copy < 0 {
             return None;
@@ -56,8 +56,8 @@ impl InheritedPipe {
         if Self::of(&copy).ok()? != (Self { number: copy.as_raw_fd().cast_unsigned(), ..self }) {
             return None;
         }
-        // SAFETY: as above; by the comparison the number is the pipe that was passed to this process, unless another
-        // thread has closed and reused it since, and then one of its descriptors is inherited less.
+        // SAFETY: as above; the comparison shows that the number is the pipe that was passed to this process. If
+        // another thread has closed and reused the number since, then only one descriptor fewer is inherited.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         Some(copy)
     }
@@ -105,7 +105,7 @@ mod tests {
         for number in [1_000_000, u32::MAX] {
             assert!(InheritedPipe { number, ..pipe }.take().is_none());
         }
-        // The other keeps what it had: it was not ours to change.
+        // The other descriptor keeps its flag: this process may not change it.
         InheritedPipe::set_inherited(&other, true).unwrap();
         assert!(InheritedPipe { number: other.as_raw_fd().cast_unsigned(), ..pipe }.take().is_none());
         assert!(reaches_children(&other));

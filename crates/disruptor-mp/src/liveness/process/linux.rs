@@ -15,11 +15,11 @@ use rustix::process::Pid;
 
 use super::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
 
-/// Where version 2 of the cgroup file system is mounted by convention. Where version 1 has that place, files are
-/// missing below it, and so are the facts.
+/// Where version 2 of the cgroup file system is mounted by convention. If version 1 is mounted there, the files and
+/// therefore the facts are missing.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// More than any of the files that we read can be.
+/// Longer than any of the files that we read.
 const FILE_LEN_MAX: u64 = 64 * 1024;
 
 pub(super) fn current_pid() -> u32 {
@@ -27,7 +27,7 @@ pub(super) fn current_pid() -> u32 {
 }
 
 pub(super) fn identify(pid: u32) -> ProcessIdentity {
-    // Through `self` and not by number: the mounted `/proc` may number processes as another namespace does.
+    // Through `self` and not by number: the mounted `/proc` may use the pids of another namespace.
     let start_time_ticks = fs::read("/proc/self/stat")
         .ok()
         .and_then(|stat| Stat::parse(&stat))
@@ -35,7 +35,7 @@ pub(super) fn identify(pid: u32) -> ProcessIdentity {
     let pid_namespace = fs::metadata("/proc/self/ns/pid").ok().map(|namespace| namespace.ino());
     match (start_time_ticks, pid_namespace) {
         (Some(start_time_ticks), Some(pid_namespace)) => ProcessIdentity { pid, start_time_ticks, pid_namespace },
-        // Half an identity would be taken for another process.
+        // Half an identity would look like another process.
         _ => ProcessIdentity { pid, start_time_ticks: 0, pid_namespace: 0 },
     }
 }
@@ -48,7 +48,8 @@ pub(super) fn look_up(identity: &ProcessIdentity) -> Result<ProcessFacts, Proces
     let process = ProcessDirectory::open(identity.pid)?;
     let stat = process.read("stat").map_err(|error| state_behind(error, identity.pid))?;
     let stat = Stat::parse(&stat).ok_or(ProcessState::Unknown)?;
-    // By one clock: a process of another time namespace has read its own start from another than ours.
+    // Compared by one clock: a process of another time namespace has read its own start time from another clock than
+    // ours.
     if stat.start_by_machine_clock().ok_or(ProcessState::Unknown)? != identity.start_time_ticks {
         return Err(ProcessState::Gone);
     }
@@ -56,21 +57,20 @@ pub(super) fn look_up(identity: &ProcessIdentity) -> Result<ProcessFacts, Proces
     if matches!(state, ProcessState::Zombie | ProcessState::Gone) {
         return Err(state);
     }
-    // Whatever is missing from here on (the process may be ending at this moment) is only not reported.
+    // Facts that are missing from here on (the process may be ending at this moment) are only not reported.
     let wchan = process.read("wchan").ok().and_then(|wchan| parse_wchan(&wchan));
     let group = process.read("cgroup").ok().and_then(|cgroup| parse_cgroup(&cgroup));
     let throttled = group.and_then(|group| throttling(Path::new(CGROUP_ROOT), &group));
     Ok(ProcessFacts { pid: identity.pid, state, wchan, throttled })
 }
 
-/// Whether the number by which `/proc` knows us is our pid. It is not when the `/proc` of another pid namespace is
-/// mounted.
+/// Whether `/proc` shows us under our pid. It does not if the `/proc` of another pid namespace is mounted.
 fn proc_numbers_as_we_do() -> bool {
     fs::read_link("/proc/self").is_ok_and(|ourselves| ourselves == Path::new(&current_pid().to_string()))
 }
 
-/// `/proc/<pid>`, held open. It stands for the process and not for the number: once the process is gone reads fail, so
-/// that nothing about a successor gets mixed in.
+/// `/proc/<pid>`, held open. It belongs to the process and not to the number: once the process is gone, reads fail, so
+/// no facts of a successor are mixed in.
 struct ProcessDirectory(OwnedFd);
 
 impl ProcessDirectory {
@@ -88,16 +88,16 @@ impl ProcessDirectory {
     }
 }
 
-/// What it means that `/proc` does not show a process.
+/// The state of a process that `/proc` does not show.
 fn state_behind(error: io::Error, pid: u32) -> ProcessState {
     if !matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) {
         return ProcessState::Unknown;
     }
-    // With the mount option `hidepid`, `/proc` denies that other users' processes exist. The empty signal asks the
-    // kernel itself and sends nothing.
+    // With the mount option `hidepid`, `/proc` denies that other users' processes exist. Signal 0 asks the kernel
+    // itself and sends nothing.
     let exists = i32::try_from(pid).ok().and_then(Pid::from_raw).map(rustix::process::test_kill_process);
     match exists {
-        // A number that no process can have, or that none has.
+        // A number that no process can have, or that no process has.
         None | Some(Err(Errno::SRCH)) => ProcessState::Gone,
         Some(_) => ProcessState::Unknown,
     }
@@ -112,21 +112,21 @@ struct Stat {
 }
 
 impl Stat {
-    /// Nothing when the content is not what the manual describes.
+    /// `None` if the content is not what the manual describes.
     fn parse(content: &[u8]) -> Option<Self> {
-        // The second field is the name in parentheses, which the process chooses: it may hold spaces, line ends and
-        // parentheses of its own. No later field has one, so the last one ends it.
+        // The second field is the name in parentheses, which the process chooses: it may contain spaces, line ends and
+        // parentheses. No later field has a parenthesis, so the last one ends the name.
         let name_end = content.iter().rposition(|byte| *byte == b')')?;
         let mut fields = content[name_end + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         // The manual counts from 1: 3 is the state, 20 the number of threads, 22 the start time. `nth` counts from 0,
-        // from behind what was taken before.
+        // after the fields that were taken before.
         let &[state] = fields.next()? else { return None };
         let threads = number(fields.nth(20 - 3 - 1)?)?;
         let start_time_ticks = number(fields.nth(22 - 20 - 1)?)?;
         Some(Self { state, threads, start_time_ticks })
     }
 
-    /// The start time by the machine's own clock. `/proc` shows it by the clock of whoever reads.
+    /// The start time by the machine's own clock. `/proc` shows it by the reader's clock.
     fn start_by_machine_clock(&self) -> Option<u64> {
         self.start_time_ticks.checked_add_signed(-clock_offset_ticks()?)
     }
@@ -137,7 +137,7 @@ impl Stat {
             b'S' => ProcessState::Sleeping,
             b'D' => ProcessState::DiskSleep,
             b'T' | b't' => ProcessState::Stopped,
-            // A first thread that has ended while others go on looks like this too, and that process is alive.
+            // A process whose first thread has ended while others go on looks like this too, and it is alive.
             b'Z' if self.threads > 1 => ProcessState::Unknown,
             b'Z' => ProcessState::Zombie,
             b'X' | b'x' => ProcessState::Gone,
@@ -146,21 +146,21 @@ impl Stat {
     }
 }
 
-/// How many ticks the boot clock of our time namespace is ahead of the machine's; nothing if that cannot be known.
+/// How many ticks the boot clock of our time namespace is ahead of the machine's; `None` if that is not known.
 fn clock_offset_ticks() -> Option<i64> {
     // A kernel without time namespaces has one clock.
     let Ok(offsets) = fs::read("/proc/self/timens_offsets") else { return Some(0) };
     let namespace = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|namespace| namespace.ino()).ok();
-    // The file shows the clock that our children will have. A process that has asked for another one and not yet forked
-    // has two.
+    // The file shows the clock that our children will have. A process that has asked for another clock and has not
+    // forked yet has two.
     if namespace("time")? != namespace("time_for_children")? {
         return None;
     }
     parse_boot_offset(&offsets)?.checked_mul(i64::try_from(rustix::param::clock_ticks_per_second()).ok()?)
 }
 
-/// The seconds by which a namespace's boot clock is ahead. Nothing for an offset of parts of a second: ticks would be
-/// off by one.
+/// The seconds by which a namespace's boot clock is ahead. `None` for an offset with a fraction of a second: ticks
+/// would be off by one.
 fn parse_boot_offset(content: &[u8]) -> Option<i64> {
     let line = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"boottime"))?;
     let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -168,10 +168,10 @@ fn parse_boot_offset(content: &[u8]) -> Option<i64> {
     (fields.next()? == b"0").then_some(seconds)
 }
 
-/// The function waited in. The kernel writes `0` for "none" and for "not for you".
+/// The kernel function in which the thread waits. The kernel writes `0` for "none" and for "not permitted".
 fn parse_wchan(content: &[u8]) -> Option<String> {
     let name = content.trim_ascii();
-    // It is a symbol of the kernel; anything else would end up in somebody's terminal.
+    // It must be a kernel symbol: other characters could garble a terminal.
     let is_symbol = name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte));
     (is_symbol && !name.is_empty() && name != b"0").then(|| String::from_utf8_lossy(name).into_owned())
 }
@@ -180,19 +180,19 @@ fn parse_wchan(content: &[u8]) -> Option<String> {
 fn parse_cgroup(content: &[u8]) -> Option<PathBuf> {
     let path = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::/"))?;
     let path = Path::new(OsStr::from_bytes(path));
-    // A group outside of the root of our cgroup namespace is shown as `/../other`, which our mount does not have.
+    // A group outside the root of our cgroup namespace is shown as `/../other`, which our mount does not contain.
     let is_below = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     is_below.then(|| path.to_owned())
 }
 
-/// The longest throttling of `group` and the groups that enclose it. All of them have to be asked: the limit of a
-/// container often belongs to a group further up, whose processes are throttled together.
+/// The longest throttling of `group` and its enclosing groups. All of them are asked: the limit of a container often
+/// belongs to an outer group, whose processes are throttled together.
 fn throttling(root: &Path, group: &Path) -> Option<Throttling> {
     let of = |group: &Path| parse_cpu_stat(&fs::read(root.join(group).join("cpu.stat")).ok()?);
     group.ancestors().filter_map(of).max_by_key(|throttling| throttling.time)
 }
 
-/// Nothing when the group has no processor controller.
+/// `None` if the group has no processor controller.
 fn parse_cpu_stat(content: &[u8]) -> Option<Throttling> {
     let value = |key: &[u8]| {
         let mut lines = content.split(|byte| *byte == b'\n');
