@@ -19,7 +19,7 @@ pub const CAPACITY: usize = 1024;
 pub struct Sample {
     /// What is published and checked.
     pub value: u64,
-    /// Takes the rest.
+    /// Fills the rest.
     pub rest: [u64; 7],
 }
 
@@ -50,7 +50,7 @@ pub fn fill(producer: &mut SharedProducer<Sample>, first: u64) {
 }
 
 /// How long `rounds` rounds of `measured` take, each after a `prepare` that does not count. A round does many
-/// operations, so that the two looks at the clock do not matter.
+/// operations, so that the two clock readings do not matter.
 pub fn time_rounds<S>(
     rounds: u64,
     state: &mut S,

@@ -50,7 +50,7 @@ fn joining(criterion: &mut Criterion) {
             assert_eq!(producer.get_consumer_count(), 0);
             bencher.iter(|| drop(join()));
         });
-        // Beside the ring's own memory nothing is mapped anew, so this is the handshake and two locks.
+        // Apart from the ring's memory nothing is mapped, so this is the handshake and two locks.
         group.bench_function(format!("{kind}, joining alone"), |bencher| {
             bencher.iter_custom(|rounds| {
                 let mut total = std::time::Duration::ZERO;

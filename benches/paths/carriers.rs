@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 /// Messages of a round: half a lap of the events' ring.
 const ROUND: u64 = CAPACITY as u64 / 2;
 
-/// Messages of a round of long messages: few enough that the reader counts as close, and the writer leaves its gaps.
+/// Messages of a round of long messages: few enough that the reader counts as close, and the writer leaves its gaps
+/// between messages.
 pub(crate) const ROUND_OF_LONG: u64 = 16;
 
 /// Events of a batch.
@@ -33,7 +34,7 @@ type Frame = AlignedFixedFrame<1024>;
 
 /// A path: one part of one way of carrying messages.
 pub(crate) struct Path {
-    /// As it is called on the command line.
+    /// Its name on the command line.
     pub(crate) name: &'static str,
     part: Part,
     carry: fn(Part, u64) -> Outcome,
@@ -57,7 +58,7 @@ pub(crate) enum Part {
     Turns,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// The sum of the numbers that were received.
@@ -67,8 +68,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Nanoseconds that one operation took, in the second half of the run: in the first one, memory is used for the
-    /// first time.
+    /// Nanoseconds per operation in the second half of the run: in the first half, memory is used for the first time.
     pub(crate) fn nanoseconds(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.operations_timed as f64
     }
@@ -140,8 +140,8 @@ pub(crate) const PATHS: [Path; 58] = [
     path("bincode-in-turns-4096", Part::Turns, typed_bincode::<4096>),
 ];
 
-/// What is counted. A function of its own, so that its instructions can be told from all others: `counting` knows its
-/// name.
+/// The counted code. It is a function of its own, so that its instructions can be distinguished from all others:
+/// `counting` knows its name.
 #[inline(never)]
 fn measured<R>(elapsed: &mut Duration, part: impl FnOnce() -> R) -> R {
     let begin = Instant::now();
@@ -150,8 +150,8 @@ fn measured<R>(elapsed: &mut Duration, part: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Carries `operations` messages in rounds of `round`: `send` sends those of the given numbers, `receive` receives so
-/// many and returns the sum of their numbers. Each round leaves the ring empty.
+/// Carries `operations` messages in rounds of `round`: `send` sends messages with the given numbers, `receive` receives
+/// that many and returns the sum of their numbers. Each round leaves the ring empty.
 pub(crate) fn carry<E>(
     part: Part,
     operations: u64,
@@ -202,7 +202,7 @@ fn event_ends() -> EventEnds {
     (producer, consumer.build_consumer().expect("room for a consumer"))
 }
 
-/// Ends of which the producer watches the consumer.
+/// Ends whose producer watches the consumer.
 fn managed_event_ends() -> EventEnds {
     let (mut producer, consumer) = event_ends();
     let required = RequiredConsumerLivenessConfig::new(["reader"]);
@@ -210,7 +210,7 @@ fn managed_event_ends() -> EventEnds {
     (producer, consumer)
 }
 
-/// The lengths of the batches in which `count` events travel.
+/// The lengths of the batches for `count` events.
 fn batches(count: u64) -> impl Iterator<Item = usize> {
     let count = count as usize;
     (0..count).step_by(BATCH).map(move |first| BATCH.min(count - first))
@@ -305,7 +305,7 @@ const fn round_of(len_bytes: usize) -> u64 {
     if len_bytes > 1024 { ROUND_OF_LONG } else { ROUND }
 }
 
-/// The number in front of a message's bytes.
+/// The number at the beginning of a message's bytes.
 fn number_in(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(*bytes.first_chunk().expect("a message begins with its number"))
 }
@@ -319,8 +319,7 @@ fn record_ends() -> RecordEnds {
     (producer.expect("a new ring"), consumer.expect("room for a consumer"))
 }
 
-/// Records are written in place, and only their numbers: their other bytes cost whatever the application does with
-/// them.
+/// Records are written in place, and only their numbers: the cost of the other bytes belongs to the application.
 fn records<const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let send = |(producer, _): &mut RecordEnds, numbers: Range<u64>| {
         for number in numbers {
@@ -356,7 +355,7 @@ fn records_in_batches<const LEN: usize>(part: Part, operations: u64) -> Outcome 
     carry(part, operations, round_of(LEN), record_ends(), send, receive)
 }
 
-/// How deep the ring of a format is: bytes of records, slots of frames.
+/// The depth of the ring of a format: bytes of records, slots of frames.
 fn depth<F: Format>() -> usize {
     if TypeId::of::<F>() == TypeId::of::<Records>() { DEFAULT_RECORD_RING_BYTES } else { FRAMES }
 }
@@ -369,7 +368,7 @@ fn transport_ends<F: Format>() -> TransportEnds<F> {
     (producer, builder.build_consumer().expect("room for a consumer"))
 }
 
-/// Copied in, and received one by one.
+/// Messages that are copied in, and received one by one.
 fn transport<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let mut message = [0; LEN];
     let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
@@ -395,7 +394,7 @@ fn drain_transport<F: Format>((_, consumer): &mut TransportEnds<F>, count: u64) 
     sum
 }
 
-/// Written in place, of which only the numbers, and received by a handler.
+/// Messages of which only the numbers are written, in place, and which a handler receives.
 fn transport_in_place<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
         for number in numbers {
@@ -409,7 +408,7 @@ fn transport_in_place<F: Format, const LEN: usize>(part: Part, operations: u64) 
     carry(part, operations, round_of(LEN), transport_ends::<F>(), send, drain_transport)
 }
 
-/// The same in one batch a round.
+/// The same, in one batch per round.
 fn transport_in_batches<F: Format, const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let send = |(producer, _): &mut TransportEnds<F>, numbers: Range<u64>| {
         let (first, count) = (numbers.start, (numbers.end - numbers.start) as usize);
@@ -452,7 +451,7 @@ fn typed_ends<T: Codec>() -> TypedEnds<T> {
     (producer, TypedConsumer::build(builder).expect("room for a consumer"))
 }
 
-/// Sends one step of `len_bytes` again and again, with another number.
+/// Sends one step of `len_bytes` repeatedly, with another number each time.
 fn sends_steps(len_bytes: usize) -> impl FnMut(&mut TypedEnds<RkyvStep>, Range<u64>) {
     let mut step = RkyvStep { number: 0, tokens: vec![7; tokens_in(len_bytes)] };
     move |(producer, _), numbers| {
@@ -495,7 +494,7 @@ fn typed_in_handlers<const LEN: usize>(part: Part, operations: u64) -> Outcome {
     carry(part, operations, round_of(LEN), typed_ends(), send, receive)
 }
 
-/// The same step again and again, in batches.
+/// The same step repeatedly, in batches.
 fn typed_in_batches<const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let mut steps: Vec<_> = (0..BATCH).map(|_| RkyvStep { number: 0, tokens: vec![7; tokens_in(LEN)] }).collect();
     let send = |(producer, _): &mut TypedEnds<RkyvStep>, numbers: Range<u64>| {
@@ -519,7 +518,7 @@ fn typed_in_batches<const LEN: usize>(part: Part, operations: u64) -> Outcome {
     carry(part, operations, round_of(LEN), typed_ends(), send, receive)
 }
 
-/// Decoded into a value of its own, which takes memory from the heap.
+/// Steps that are decoded into a value, which takes memory from the heap.
 fn typed_bincode<const LEN: usize>(part: Part, operations: u64) -> Outcome {
     let mut step = BincodeStep { number: 0, tokens: vec![7; tokens_in(LEN)] };
     let send = |(producer, _): &mut TypedEnds<BincodeStep>, numbers: Range<u64>| {

@@ -46,7 +46,7 @@ pub(crate) const CODECS: [Path; 24] = [
     path("decode-rkyv-request-plain", Part::Receive, plain::<RkyvRequest>),
 ];
 
-/// What a step says of one sequence.
+/// The part of a step for one sequence.
 #[derive(Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[rkyv(crate = rkyv)]
 struct Sequence {
@@ -84,7 +84,7 @@ struct Request {
     tokens: Vec<u32>,
 }
 
-/// A value that has a number, and is cheap to give another one.
+/// A value with a number that is cheap to change.
 trait Numbered: Sized {
     fn build() -> Self;
     fn number(&mut self) -> &mut u64;
@@ -191,12 +191,12 @@ messages! {
     |bytes| rkyv::from_bytes::<_, rkyv_support::ArchiveError>(bytes).expect("a message")
 }
 
-/// Bytes that begin at a multiple of 16, as those of a ring do.
+/// Bytes that begin at a multiple of 16, like those of a ring.
 #[derive(Clone)]
 #[repr(align(16))]
 struct Room([u8; ROOM_BYTES]);
 
-/// One codec's two ends, with the messages of a round between them.
+/// One codec's sender and receiver, with the messages of a round between them.
 struct Ends<T: Message> {
     message: T,
     scratch: T::Scratch,

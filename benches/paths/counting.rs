@@ -21,19 +21,19 @@ pub(crate) enum CountError {
 pub(crate) fn instructions(name: &str, operations: u64) -> Result<u64, CountError> {
     let program = std::env::current_exe().map_err(CountError::ProgramNotFound)?;
     let mut valgrind = Command::new("valgrind");
-    // Counted is what `carriers::measured` calls, and nothing else.
+    // Only what `carriers::measured` calls is counted.
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*carriers*measured*"]);
     valgrind.arg(program).args(["--run", name, &operations.to_string()]);
-    // What a producer learns depends on the time that its payloads take, and here they take long.
+    // What a producer learns depends on the time that its payloads take, and under valgrind they take long.
     valgrind.env("MYELON_WRITE_VIA", "ring");
     let output = valgrind.output().map_err(CountError::CounterDoesNotStart)?;
     let said = String::from_utf8_lossy(&output.stderr);
-    // No instruction at all means that the function above has another name now.
+    // A count of 0 means that the function above has been renamed.
     let count = collected(&said).filter(|&count| output.status.success() && count > 0);
     count.ok_or_else(|| CountError::NothingCounted(said.into_owned()))
 }
 
-/// The count in what callgrind says at its end: `==4711== Collected : 123456`.
+/// The count in callgrind's last lines: `==4711== Collected : 123456`.
 fn collected(said: &str) -> Option<u64> {
     let (_, count) = said.lines().find_map(|line| line.split_once("Collected :"))?;
     count.trim().parse().ok()

@@ -5,7 +5,7 @@
 //! cargo bench -p benches --bench paths -- record    # the same of the paths whose name contains "record"
 //! PROGRAM --list                                    # the names of the paths
 //! PROGRAM --run PATH N                              # N operations of that path; prints the checksum and nothing else
-//! PROGRAM --time PATH N                             # the same; prints the nanoseconds of an operation in the second half
+//! PROGRAM --time PATH N                             # the same; prints nanoseconds per operation in the second half
 //! ```
 //!
 //! `cargo bench -p benches --bench paths --no-run` prints where PROGRAM is. An operation is one event, record or
@@ -29,8 +29,8 @@ use codecs::CODECS;
 use counting::{CountError, instructions};
 use std::process::ExitCode;
 
-/// Operations of the two counted runs. Both fill whole rounds and whole laps of the events' ring, and both are behind
-/// the first lap.
+/// Operations of the two counted runs. Both fill whole rounds and whole laps of the events' ring, and both are longer
+/// than one lap.
 const COUNTED_RUNS: [u64; 2] = [4096, 12288];
 
 /// Operations of a path in a test: more than a lap of the events' ring, and not a whole number of rounds.

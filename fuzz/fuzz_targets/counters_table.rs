@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-/// Exactly as long as the input, so that the sanitizer sees the first byte behind it.
+/// Exactly as long as the input, so that the sanitizer detects an access to the first byte after it.
 struct Bytes {
     start: NonNull<u8>,
     layout: Layout,
@@ -17,7 +17,7 @@ impl Bytes {
         let layout = Layout::from_size_align(content.len().max(1), 128).expect("an input is small");
         // SAFETY: the layout has a size.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).expect("there is memory for an input");
-        // SAFETY: both have `content.len()` bytes, and the new ones are nobody else's.
+        // SAFETY: both have `content.len()` bytes, and the new ones are not shared.
         unsafe { start.copy_from_nonoverlapping(NonNull::from(content).cast(), content.len()) };
         Self { start, layout }
     }
@@ -35,13 +35,13 @@ fuzz_target!(|input: &[u8]| {
     let (label, content) = rest.split_at(rest.len().min(label_len.into()));
     let label = String::from_utf8_lossy(label);
     let mut content = content.to_vec();
-    // Finding eight given bytes is not what the time is for.
+    // The fuzzer should not spend its time on finding these eight bytes.
     if content.len() >= 8 && content[0] & 1 == 0 {
         content[..8].copy_from_slice(b"MYELCNTR");
     }
     let bytes = Bytes::new(&content);
     let start = bytes.start;
-    // SAFETY: the bytes outlive the table, nobody else knows them, and after this they are accessed only through it.
+    // SAFETY: the bytes outlive the table, no other code knows them, and after this they are accessed only through it.
     match unsafe { CountersFile::attach_read_only(start, content.len()) } {
         Ok(table) => {
             let _ = table.snapshot();

@@ -64,7 +64,7 @@ fn seed() -> &'static [u8] {
     })
 }
 
-/// A memory file of those bytes, sealed as the open path wants it.
+/// A memory file of those bytes, sealed as opening requires.
 fn memory_file(bytes: &[u8]) -> OwnedFd {
     let descriptor =
         memfd_create("fuzz", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("a memory file can be made");
@@ -79,7 +79,7 @@ fn patched_file(decisions: &mut Decisions<'_>) {
     let mut bytes = seed().to_vec();
     let restamps = decisions.byte() & 3 != 0;
     while !decisions.is_over() {
-        // Every other patch goes where the numbers of the header are.
+        // Every other patch changes the numbers of the header.
         let offset = match decisions.byte() & 1 {
             0 => decisions.below(200),
             _ => decisions.below(bytes.len() - 8),
@@ -96,7 +96,7 @@ fn patched_file(decisions: &mut Decisions<'_>) {
 
 fn patched_heap(decisions: &mut Decisions<'_>) {
     let place = Place::heap();
-    // Its producer and its consumers live: their locks are held while others open what was overwritten under them.
+    // Its producer and its consumers live: their locks are held while the overwritten ring is opened.
     let (_producer, ahead, _behind) = filled(&place);
     let words = Words::open(&place).expect("it is still good");
     if decisions.byte() & 1 == 0 {
@@ -113,7 +113,7 @@ fn patched_heap(decisions: &mut Decisions<'_>) {
     if restamps {
         words.restamp_header();
     }
-    // Not under the ids of the living: that takes its time to be refused.
+    // Other ids than those of the live consumers, because that refusal takes long.
     open_everyhow(place, ["new", "newer"]);
 }
 

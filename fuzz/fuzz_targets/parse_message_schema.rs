@@ -5,7 +5,7 @@
 use disruptor_mp::schema::{MESSAGE_SCHEMA_BYTES_MAX, MessageSchema, Schema};
 use libfuzzer_sys::fuzz_target;
 
-/// What most inputs are a change of; an input that does not begin as a schema is put behind this beginning.
+/// Most inputs are a changed version of this; an input that does not begin like a schema is appended to it.
 const BEGINNING: &str = "message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number = 7 { 0: Vec<u8> } }";
 
 fuzz_target!(|bytes: &[u8]| {

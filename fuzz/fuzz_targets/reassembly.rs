@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use myelon::transport::reassembly::{Pushed, Reassembler};
 use myelon::transport::{FrameHeader, FrameShape};
 
-/// The longest message that the fuzzed receiver takes.
+/// The longest message that the fuzzed receiver accepts.
 const LIMIT_BYTES: usize = 1000;
 
 /// The message that the frames pretend to belong to.
@@ -23,7 +23,7 @@ struct Pretended {
 }
 
 impl Pretended {
-    /// The next frame as it should be; its prefix, if it is a beginning, is in `data`.
+    /// The next correct frame; if it is the first of a message, its prefix is in `data`.
     fn next(&mut self, shape: FrameShape, decisions: &mut Decisions<'_>, data: &mut [u8]) -> FrameHeader {
         let capacity = shape.data_bytes as u64;
         let prefix = 8_usize.next_multiple_of(shape.payload_align) as u64;
@@ -73,7 +73,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(matches!(push(&mut reassembler, good, &data), Some(Pushed::Single(..))), "the stream did not go on");
 });
 
-/// Pushes a frame as one that may still be written, and undoes that. Whether it was taken.
+/// Pushes a frame as one that may still be written, and undoes that. Returns whether it was accepted.
 fn push_ahead(reassembler: &mut Reassembler, header: FrameHeader, data: &[u8]) -> bool {
     let bookmark = reassembler.bookmark();
     let pushed = reassembler.push_ahead(header, data.len(), |offset, into: &mut [u8]| {
@@ -84,7 +84,7 @@ fn push_ahead(reassembler: &mut Reassembler, header: FrameHeader, data: &[u8]) -
     pushed.is_some()
 }
 
-/// Pushes a frame, again if it is innocent of the fault, and checks what comes of it.
+/// Pushes a frame, again if it did not cause the fault, and checks the result.
 fn push(reassembler: &mut Reassembler, header: FrameHeader, data: &[u8]) -> Option<Pushed> {
     let skipped = reassembler.skipped();
     let pushed = match reassembler.push(header, data) {

@@ -11,13 +11,14 @@ use fuzz::{Decisions, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
-/// Bytes of the ring: as few as can be, so that records soon lie over older ones.
+/// Bytes of the ring: the smallest size, so that records soon overwrite older ones.
 const RING_BYTES: usize = 4096;
 
-/// Longer inputs say nothing new and take their time.
+/// Longer inputs find nothing new and are slow.
 const OPERATIONS_MAX: usize = 96;
 
-/// How long one blocking call may wait, how many of them one input gets, and how long beyond its deadline is a hang.
+/// How long one blocking call may wait, how many of them one input gets, and how long after its deadline a call counts
+/// as hanging.
 const PATIENCE: Duration = Duration::from_micros(200);
 const BLOCKING_MAX: usize = 4;
 const HANG: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ struct Scene {
     producer: Option<RecordProducer>,
     consumers: [Option<RecordConsumer>; TABLE_LEN + 1],
     tap: Option<RecordTap>,
-    /// Records out of their consumers' hands, which may have gone.
+    /// Held records, whose consumers may be gone.
     held: Vec<HeldRecord>,
     blocked: usize,
 }
@@ -62,7 +63,7 @@ impl Scene {
         self.consumers[index] = builder.build_record_consumer().map_err(|error| error.to_string()).ok();
     }
 
-    /// How patient a call may be.
+    /// The patience of a call.
     fn patience(&mut self, choice: u8) -> Patience {
         if choice & 3 == 0 && self.blocked < BLOCKING_MAX {
             self.blocked += 1;
@@ -101,7 +102,7 @@ impl Scene {
         }
     }
 
-    /// Takes a record out of a consumer's hands, or releases one, or gives it back.
+    /// Holds a record, or releases one, or gives it back.
     fn hold(&mut self, decisions: &mut Decisions<'_>) {
         match decisions.byte() % 4 {
             0..2 => {
@@ -124,12 +125,12 @@ impl Scene {
         let [control, table, _, slots] = self.words.sections();
         let index = match decisions.byte() % 8 {
             0..4 => decisions.telling_word(&control, &table),
-            // A commit word, or the number behind it.
+            // A commit word, or the number after it.
             _ => slots.start + 8 * decisions.below(slots.len() / 8) + decisions.below(2),
         };
         let old = self.words.load(index);
         let new = match decisions.byte() % 4 {
-            // What a commit word could be: any length, gap and kind, as a record or as padding.
+            // A possible commit word: any length, gap and kind, as a record or as padding.
             0..2 => {
                 let sort = 1 + u64::from(decisions.byte() & 1);
                 sort << 56 | decisions.word(old) & 0xffff_ffff_ffff
@@ -170,7 +171,7 @@ impl Scene {
         assert!(began.elapsed() < HANG, "publishing outlasted its deadline");
     }
 
-    /// A tap gets nothing that is longer than its ring, and does not count back.
+    /// A tap gets no record that is longer than its ring, and its count does not go back.
     fn tap(&mut self, decisions: &mut Decisions<'_>) {
         let choice = decisions.byte();
         let patience = self.patience(choice >> 4);

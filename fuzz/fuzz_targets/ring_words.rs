@@ -15,10 +15,10 @@ use fuzz::{CAPACITY, Decisions, Sample, TABLE_LEN};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
 
-/// Longer inputs say nothing new and take their time.
+/// Longer inputs find nothing new and are slow.
 const OPERATIONS_MAX: usize = 96;
 
-/// How long one blocking call may wait. That it ends then is what is tested; it need not be pleasant to wait for.
+/// How long one blocking call may wait. The test is that it ends then, so a short time is enough.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// How many of them one input gets.
@@ -48,7 +48,7 @@ fn play<F: Built>(mut scene: Scene<F>, decisions: &mut Decisions<'_>) {
     }
 }
 
-/// A form, and how a builder is told so.
+/// A form, and how a builder selects it.
 trait Built: SlotForm {
     fn of(builder: SharedDisruptorBuilder<Sample>) -> SharedDisruptorBuilder<Sample, Self>;
 }
@@ -71,7 +71,7 @@ struct Scene<F: SlotForm> {
     producer: Option<SharedProducer<Sample, F>>,
     consumers: [Option<SharedConsumer<Sample, F>>; TABLE_LEN + 1],
     tap: Option<Tap<Sample, F>>,
-    /// Events out of their consumers' hands, which may have gone.
+    /// Held events, whose consumers may be gone.
     held: Vec<HeldEvent<Sample, F>>,
     has_held: bool,
     published: u64,
@@ -190,7 +190,7 @@ impl<F: Built> Scene<F> {
             (0..3, _) => {
                 let before = consumer.current_sequence();
                 if let Some(event) = consumer.try_consume_next_leased() {
-                    // What was given back comes before newer events.
+                    // Events that were given back come before newer ones.
                     let is_next = event.sequence() == before + 1 || self.has_held;
                     assert!(is_next, "a sequence was skipped or repeated");
                     let _ = (event.value, event.redeliveries());
@@ -217,7 +217,7 @@ impl<F: Built> Scene<F> {
         assert!(began.elapsed() < HANG, "consuming outlasted its deadline");
     }
 
-    /// Takes an event out of a consumer's hands, or releases one, or gives it back.
+    /// Holds an event, or releases one, or gives it back.
     fn hold(&mut self, decisions: &mut Decisions<'_>) {
         let choice = decisions.byte();
         match choice % 4 {
@@ -237,7 +237,7 @@ impl<F: Built> Scene<F> {
         }
     }
 
-    /// A process of another build says who it is.
+    /// A process of another build attaches, and is refused.
     fn be_refused(&mut self, decisions: &mut Decisions<'_>) {
         let builder = attach_shared_consumer::<u64>(self.place.clone(), 0).with_rank(decisions.byte().into());
         assert!(builder.build_consumer().is_err(), "a ring of other events was joined");
@@ -270,7 +270,7 @@ impl<F: Built> Scene<F> {
         }
     }
 
-    /// Ends the producer, or makes the next one. What it finds is what the words say by then.
+    /// Ends the producer, or makes the next one, which finds whatever is in the words by then.
     fn change_producer(&mut self, decisions: &mut Decisions<'_>) {
         if self.producer.take().is_some() && decisions.byte() & 1 == 0 {
             return;

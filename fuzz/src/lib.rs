@@ -13,16 +13,16 @@ pub mod messages;
 #[path = "../../crates/myelon/tests/codec/step_generated.rs"]
 pub mod step_generated;
 
-/// Room in the rings of the targets: little, so that laps come soon.
+/// Slots in the rings of the targets: few, so that laps come soon.
 pub const CAPACITY: usize = 4;
 
-/// Places in their consumer tables that they are asked for.
+/// Places for expected consumers in their tables.
 pub const TABLE_LEN: usize = 3;
 
 /// Words of one entry. Source: RFC 0011, "Layout".
 pub const ENTRY_WORDS: usize = 1024 / 8;
 
-/// Words of an entry that say more than where its consumer stands. Source: RFC 0011, "Layout".
+/// Words of an entry that say more than the position of its consumer. Source: RFC 0011, "Layout".
 const TELLING_WORDS: [usize; 8] = [
     19, // redelivered from
     38, // redelivered until
@@ -46,7 +46,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// An event that can be recognised.
+    /// An event with a recognisable content.
     pub fn new(value: u64) -> Self {
         Self { value, rest: [value as u8; 20], tail: !value as u32 }
     }
@@ -83,7 +83,7 @@ impl<'a> Decisions<'a> {
         usize::from(u16::from_le_bytes(self.array())) % end
     }
 
-    /// A value for a word: one of those at which arithmetic goes wrong, a small step from `old`, or any.
+    /// A value for a word: one at which arithmetic may overflow, one near `old`, or any.
     pub fn word(&mut self, old: u64) -> u64 {
         const SPECIAL: [i64; 12] = [0, 1, -1, 2, 3, 4, 5, i64::MAX, i64::MIN, i64::MAX - 1, i64::MAX - 4, i64::MAX / 2];
         let kind = usize::from(self.byte());
@@ -99,9 +99,9 @@ impl<'a> Decisions<'a> {
     /// A word of the control lines or of an entry that an end reads.
     pub fn telling_word(&mut self, control: &Range<usize>, table: &Range<usize>) -> usize {
         match self.byte() % 8 {
-            // The line of the claim limit, in which the refusals and the arrivals stand as well.
+            // The line of the claim limit, which also has the refusals and the arrivals.
             0 => control.start + 32 + self.below(16),
-            // The first words of each control line and of each entry are those that decide.
+            // The first words of each control line and of each entry are the important ones.
             1..3 => control.start + 16 * self.below(control.len() / 16) + self.below(4),
             3..5 => table.start + ENTRY_WORDS * self.below(TABLE_LEN) + self.below(6),
             5 => table.start + ENTRY_WORDS * self.below(TABLE_LEN) + TELLING_WORDS[self.below(TELLING_WORDS.len())],
@@ -120,8 +120,8 @@ impl<'a> Decisions<'a> {
     }
 }
 
-/// A payload as a ring holds it, at a multiple of 16, except that an odd first byte moves it away from there: then it
-/// has to be refused or read all the same, but not trusted.
+/// A payload like in a ring, at a multiple of 16, except that an odd first byte moves it away from there: then it must
+/// be refused, or read without trusting it.
 pub fn payload(input: &[u8]) -> Option<(AlignedVec<16>, usize)> {
     let (&place, content) = input.split_first()?;
     let offset = if place % 2 == 1 { usize::from(place >> 4) } else { 0 };
@@ -139,10 +139,10 @@ myelon::postcard_message!(PostcardOf<messages::Step> = "Step/1");
 myelon::postcard_message!(PostcardOf<messages::Chain> = "Chain/1");
 myelon::postcard_message!(PostcardOf<messages::Everything> = "Everything/1");
 
-/// Decodes bytes that may be anything.
+/// Decodes any bytes.
 ///
 /// # Panics
-/// If what was decoded cannot be decoded again.
+/// If the decoded value, encoded again, cannot be decoded.
 pub fn decode<T: Codec>(bytes: &[u8]) {
     match T::decode(bytes) {
         Ok(message) => {

@@ -4,14 +4,14 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Error, Ident, LitStr, Token, meta::ParseNestedMeta, parse::Parse, punctuated::Punctuated};
 
-/// What is refused comes back unchanged with a compile error beside it, so that there are no further errors about an
-/// item that is missing.
+/// Returns the refused item unchanged together with a compile error, so that there are no further errors about a
+/// missing item.
 pub(crate) fn beside(refusal: Error, item: &TokenStream) -> TokenStream {
     let refusal = refusal.into_compile_error();
     quote!(#refusal #item)
 }
 
-/// Everything that stands in the attributes of that name.
+/// All items in the attributes of that name.
 pub(crate) fn listed<T: Parse>(attributes: &[Attribute], name: &str) -> syn::Result<Vec<T>> {
     let mut listed = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(name)) {
@@ -20,7 +20,7 @@ pub(crate) fn listed<T: Parse>(attributes: &[Attribute], name: &str) -> syn::Res
     Ok(listed)
 }
 
-/// Whether it depends on the build what the attribute's item is.
+/// Whether the attribute makes its item depend on the build.
 pub(crate) fn is_conditional(attribute: &Attribute) -> bool {
     attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr")
 }

@@ -8,14 +8,14 @@ mod message;
 
 use proc_macro::TokenStream;
 
-// Documented where disruptor-mp exports it: the examples need that crate.
+// Its docs are in disruptor-mp, which exports it: the examples need that crate.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
     event::expand(arguments.into(), item.into()).into()
 }
 
-// Documented where myelon exports it.
+// Its docs are in myelon, which exports it.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {

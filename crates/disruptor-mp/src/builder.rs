@@ -172,8 +172,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// consumer, a ring that this process may not open. Unread events of a dead producer are not delivered; attach
     /// without this to read them.
     ///
-    /// Of a producer in another pid namespace only its lock is known. While the next producer decides what to do with a
-    /// ring, this may attach to the ring, and then gets `Replaced`, like a consumer that was attached before.
+    /// If the producer is in another pid namespace, only its lock is known. While the next producer decides what to do
+    /// with a ring, this may attach to the ring, and then gets `Replaced`, like a consumer that was attached before.
     ///
     /// ```
     /// use disruptor_mp::{SharedProducer, attach_shared_consumer};
@@ -184,10 +184,12 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// # let place = name.clone();
     /// // Usually another process, which may come later.
     /// let producer = std::thread::spawn(move || SharedProducer::create(place, 8, || 0_u64));
-    /// let consumer = attach_shared_consumer::<u64>(&name, 8).attach_when_ready(Duration::from_secs(20)).build_consumer()?;
+    /// let request = attach_shared_consumer::<u64>(&name, 8).attach_when_ready(Duration::from_secs(20));
+    /// let consumer = request.build_consumer()?;
     /// # drop((producer.join().unwrap()?, consumer));
     ///
-    /// let nothing = attach_shared_consumer::<u64>("never-made", 8).attach_when_ready(Duration::from_millis(1)).build_consumer();
+    /// let request = attach_shared_consumer::<u64>("never-made", 8).attach_when_ready(Duration::from_millis(1));
+    /// let nothing = request.build_consumer();
     /// // there was nothing to attach to at shm:never-made within 1.1ms: there is no ring at shm:never-made
     /// # assert!(nothing.map(drop).unwrap_err().is_timed_out());
     /// # Ok(())

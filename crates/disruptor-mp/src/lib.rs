@@ -15,7 +15,7 @@
 //! ```
 //! use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer, event};
 //!
-//! /// What the scheduler tells every worker. The attribute refuses, at compile time, what must not be shared between processes.
+//! /// What the scheduler tells every worker. At compile time the attribute refuses types that processes cannot share.
 //! #[event]
 //! struct Step {
 //!     number: u64,
@@ -25,18 +25,23 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let name = disruptor_mp::portable_shm_segment_name("doc");
 //! // The scheduler: a ring of 1 024 slots in shared memory. The closure makes a slot's first content.
-//! let mut producer = build_shared_single_producer::<Step>(&name, 1024).build_producer(|| Step { number: 0, tokens: [0; 14] })?;
+//! let mut producer = build_shared_single_producer::<Step>(&name, 1024)
+//!     .build_producer(|| Step { number: 0, tokens: [0; 14] })?;
 //!
-//! // A worker, usually in another process. With an id of its own it can be killed, come back, and go on where it stopped.
-//! let mut consumer = attach_shared_consumer::<Step>(&name, 1024).with_consumer_id("worker-0").build_consumer()?;
+//! // A worker, usually in another process. With an id of its own it can be killed, come back, and continue where it
+//! // stopped.
+//! let mut consumer = attach_shared_consumer::<Step>(&name, 1024)
+//!     .with_consumer_id("worker-0")
+//!     .build_consumer()?;
 //!
-//! // Waits for room as long as the patience says, lets the closure write the slot in place, and returns the event's sequence.
+//! // Waits for room as long as the patience says, lets the closure write the slot in place, and returns the event's
+//! // sequence.
 //! let sequence = producer.publish_with(Patience::Endless, |step| step.number = 7)?;
 //! // Dropping the producer closes the ring.
 //! drop(producer);
 //!
-//! // Waits for the next event and reads it in place; dropping the lease acknowledges it. Once everything was read, `None` says that the ring
-//! // was closed. A producer that had died would be an error here.
+//! // Waits for the next event and reads it in place; dropping the lease acknowledges it. `None` says that everything was
+//! // read and the ring was closed. A producer that had died would be an error here.
 //! while let Some(step) = consumer.next_or_end(Patience::Endless)? {
 //!     assert_eq!((step.sequence(), step.number), (sequence, 7));
 //! }
@@ -51,7 +56,7 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | building either end, start-up order, who counts | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
+//! | building either end, start-up order, which consumers count | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
 //! | how long a call may wait | [`Patience`]: at once, until a moment, without end, under the liveness watch |
 //! | publishing: one, a batch | [`SharedProducer`] |
 //! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
@@ -105,8 +110,8 @@
 //! holds a [`StallReport`], whose `Display` is one line:
 //!
 //! ```text
-//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by 1024 events,
-//! inside its handler, no progress for 2.0s; gives up
+//! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by
+//! 1024 events, inside its handler, no progress for 2.0s; gives up
 //! ```
 //!
 //! # Features
@@ -253,7 +258,9 @@ mod exports {
     /// # let segment = disruptor_mp::portable_shm_segment_name("doc");
     /// let mut producer = build_shared_single_producer::<Step>(&segment, 4096).build_producer(|| Step { sequence: 0 })?;
     /// // Usually in another process:
-    /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096).with_consumer_id("worker-0").build_consumer()?;
+    /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096)
+    ///     .with_consumer_id("worker-0")
+    ///     .build_consumer()?;
     ///
     /// producer.publish_with(Patience::Endless, |slot| slot.sequence = 7)?;
     /// assert_eq!(consumer.next(Patience::Endless)?.map(|step| step.sequence), Some(7));

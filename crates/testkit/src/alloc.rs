@@ -16,13 +16,13 @@ use std::thread::LocalKey;
 pub use crate::raw::CountingAllocator;
 
 thread_local! {
-    // One count per thread, so that tests which run at the same time do not see each other. `const` and without a
+    // One count per thread, so that tests which run at the same time do not see each other. It is `const` and has no
     // destructor: the allocator can count at any moment in the life of a thread, and counting does not allocate.
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// One more allocation by this thread, of this many bytes.
+/// Counts one more allocation of `bytes` bytes by this thread.
 pub(crate) fn count(bytes: usize) {
     COUNT.set(COUNT.get() + 1);
     BYTES.set(BYTES.get() + bytes as u64);
@@ -85,7 +85,7 @@ mod tests {
     fn other_threads_do_not_count() {
         let (start, started) = std::sync::mpsc::channel::<()>();
         let (done, all_done) = std::sync::mpsc::channel::<()>();
-        // Both channels allocate on their first send, which happens outside of what is counted.
+        // Both channels allocate on their first send, which happens outside the counted part.
         done.send(()).unwrap();
         all_done.recv().unwrap();
         let other = std::thread::spawn(move || {

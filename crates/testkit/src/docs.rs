@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-/// The names of the public structs in the file at `path`, or in those of the folder there, whose docs have no example,
-/// in order. What says `#[doc(hidden)]` is no part of an interface.
+/// The names of the public structs whose docs have no example, in order, in the file at `path`, or in the files of that
+/// folder. Structs with `#[doc(hidden)]` are not part of an interface.
 ///
-/// It reads the source line by line, as `rustfmt` leaves it: a struct that a macro makes is not seen.
+/// It reads the source line by line, in rustfmt's format: it does not see a struct that a macro makes.
 pub fn structs_without_example(path: &Path) -> Vec<String> {
     if !path.is_dir() {
         let source = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -22,7 +22,7 @@ pub fn structs_without_example(path: &Path) -> Vec<String> {
 }
 
 fn in_source(source: &str) -> impl Iterator<Item = &str> {
-    // What stands in front of the item at hand: its docs and its attributes.
+    // What comes before the present item: its docs and its attributes.
     let (mut has_example, mut is_hidden) = (false, false);
     source.lines().filter_map(move |line| {
         if line.starts_with("///") || line.starts_with("#[") {

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-/// Stands in a text for what differs from run to run: a duration, what a process is doing.
+/// A placeholder for what differs from run to run: a duration, what a process is doing.
 const ANYTHING: char = '…';
 
-/// Asserts that `{error}` is `text`, in which `…` stands for what differs from run to run, such as a duration; and all
-/// that [`assert_says_all_once`] asserts.
+/// Asserts that `{error}` is `text`, in which `…` is a placeholder for what differs from run to run, such as a
+/// duration. Also asserts everything that [`assert_says_all_once`] does.
 ///
 /// # Panics
 /// When it is not.
@@ -17,7 +17,8 @@ pub fn assert_says(error: &dyn Error, text: &str) {
     assert_says_all_once(error, &[]);
 }
 
-/// Asserts that a text, such as one that another process has said, is `text`, in which `…` stands for what differs.
+/// Asserts that a text, such as one that another process has printed, is `text`, in which `…` is a placeholder for what
+/// differs.
 ///
 /// # Panics
 /// When it is not.
@@ -26,7 +27,7 @@ pub fn assert_is_like(said: &str, text: &str) {
     assert!(is_like(said, text), "says    {said:?}\nand not {text:?}");
 }
 
-/// Whether `said` is `text` with something in the place of each `…`.
+/// Whether `said` is `text` with something instead of each `…`.
 fn is_like(said: &str, text: &str) -> bool {
     let mut parts = text.split(ANYTHING);
     let Some(mut rest) = parts.next().and_then(|first| said.strip_prefix(first)) else { return false };
@@ -39,7 +40,7 @@ fn is_like(said: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Asserts that `{error}` alone says everything: each of `facts`, once, in one line; and that a program which follows
+/// Asserts that `{error}` alone says everything: each of `facts`, once, in one line; and that a program that follows
 /// [`source`](Error::source) prints nothing twice.
 ///
 /// # Panics

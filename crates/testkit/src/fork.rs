@@ -12,16 +12,16 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process
 use crate::raw;
 use crate::watchdog::eventually;
 
-/// What a child that panicked exits with: the same as a Rust program.
+/// The exit code of a child that panicked: that of a Rust program.
 pub const PANICKED: i32 = 101;
 
 /// Forks. The child runs `child`, exits with what it returns (its lowest eight bits) and does nothing else: no
 /// destructor of the parent's values and no `atexit` handler runs there. A panic becomes the exit code [`PANICKED`].
 ///
-/// The child has this thread only, and every lock that another thread held stays locked for ever. So it must only do
-/// what is async-signal-safe, plus what the test accepts to hang on (allocating is fine with glibc, whose allocator
-/// takes care of forks; printing is not, and would show nothing under the harness). Wait for it with a limit. It dies
-/// with the thread that forked it.
+/// The child has only this thread, and a lock that another thread held is never released. So it must only do what is
+/// async-signal-safe, and what the test accepts to hang on (allocating works with glibc, whose allocator handles forks;
+/// printing does not, and would show nothing under the harness). Wait for it with a limit. It dies with the thread that
+/// forked it.
 #[track_caller]
 pub fn fork_then(child: impl FnOnce() -> i32) -> ForkedChild {
     match raw::fork().expect("fork works") {
@@ -41,7 +41,7 @@ pub fn fork_then(child: impl FnOnce() -> i32) -> ForkedChild {
 #[derive(Debug)]
 pub struct ForkedChild {
     pid: Pid,
-    /// Set once reaped. From then on the pid may be somebody else's.
+    /// Set once reaped. From then on another process may have the pid.
     status: Option<ExitStatus>,
 }
 

@@ -8,14 +8,14 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// What [`short`] keeps to: the longest name that works on every system, which is what a portable segment name may
-/// have.
+/// The length of names from [`short`]: the longest name that works on every system, which is the limit of a portable
+/// segment name.
 pub const SHORT_NAME_LEN: usize = 14;
 
-/// Where named shared memory lives on Linux.
+/// Where named shared memory is on Linux.
 const SHM_DIRECTORY: &str = "/dev/shm";
 
-/// A name of exactly [`SHORT_NAME_LEN`] letters and digits that nobody else uses.
+/// A unique name of exactly [`SHORT_NAME_LEN`] letters and digits.
 pub fn short() -> String {
     let name = format!("t{}{}{}", digits(process::id().into(), 5), digits(count(), 4), digits(random(), 4));
     debug_assert_eq!(name.len(), SHORT_NAME_LEN);
@@ -27,7 +27,7 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", short())
 }
 
-/// The names of one test: they share a tag, and whatever in `/dev/shm` carries the tag goes away with this guard.
+/// The names of one test: they share a tag, and this guard's drop removes everything in `/dev/shm` with the tag.
 #[derive(Debug)]
 pub struct ShmGuard {
     tag: String,
@@ -53,7 +53,7 @@ impl ShmGuard {
         &self.tag
     }
 
-    /// The objects that exist now, sorted. A name that carries the tag anywhere counts, because a library may decorate
+    /// The objects that exist now, sorted. A name that contains the tag anywhere counts, because a library may add to
     /// it.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         carriers(Path::new(SHM_DIRECTORY), &self.tag)
@@ -70,7 +70,7 @@ impl ShmGuard {
 impl Drop for ShmGuard {
     fn drop(&mut self) {
         for path in self.leftovers() {
-            // Somebody else may be removing it at this moment, and a failing test must still show its own message.
+            // Another process may be removing it at this moment, and a failing test must still show its own message.
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != std::io::ErrorKind::NotFound
                 && !thread::panicking()
@@ -110,7 +110,7 @@ fn count() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A number that tells two processes apart that have the same pid, one after the other or in two pid namespaces.
+/// A number that distinguishes two processes with the same pid, one after the other or in two pid namespaces.
 fn random() -> u64 {
     // The standard library's only source of randomness: the keys of a hasher come from the operating system.
     RandomState::new().build_hasher().finish()

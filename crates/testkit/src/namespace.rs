@@ -1,9 +1,9 @@
 //! Victims in a pid namespace of their own, like processes of another container.
 //!
-//! The namespace is made by the thread that spawns the victim (`unshare` changes the namespace of that thread's future
-//! children only). So the victim is pid 1 inside, and at the same time our direct child with an ordinary pid outside:
-//! it can be stopped, killed and reaped like any other. As the first process of its namespace it ignores signals that
-//! it has not asked for, except SIGKILL and SIGSTOP from us.
+//! The thread that spawns the victim makes the namespace (`unshare` changes the namespace only for future children of
+//! that thread). So the victim is pid 1 inside, and at the same time our direct child with an ordinary pid outside: it
+//! can be stopped, killed and reaped like any other. As the first process of its namespace it ignores signals without a
+//! handler, except SIGKILL and SIGSTOP from us.
 
 use std::thread;
 
@@ -18,35 +18,35 @@ use crate::skip::Reason;
 /// Whether [`Respawn::in_new_pid_namespace`](crate::process::Respawn::in_new_pid_namespace) will work.
 ///
 /// # Errors
-/// A reason to skip the test: this process may not make namespaces, as is usual for everybody but root.
+/// A reason to skip the test: this process may not make namespaces, which usually only root may.
 pub fn available() -> Result<(), Reason> {
-    // In a thread that ends, since the change stays with the thread.
+    // In a thread that ends, because the change applies to the thread.
     let tried = thread::spawn(raw::enter_new_pid_namespace).join().expect("the thread does not panic");
     tried.map_err(|error| {
-        // "No space" is how the kernel says that the machine's limit of namespaces, which may be 0, is reached.
+        // "No space" means that the machine's limit of namespaces, which may be 0, is reached.
         let refused = Reason::is_refusal(error) || error == io::Errno::NOSPC;
         assert!(refused, "making a pid namespace failed: {error}");
         Reason::not_permitted("making a pid namespace", error)
     })
 }
 
-/// For a victim in its own namespace: puts a `/proc` in place that numbers processes as this namespace does. Until then
-/// it sees the one of its parent, as in a container whose `/proc` was bind-mounted from the host.
+/// For a victim in its own namespace: mounts a `/proc` with the pids of this namespace. Until then it sees the one of
+/// its parent, as in a container whose `/proc` was bind-mounted from the host.
 ///
 /// # Errors
-/// What `mount` answers.
+/// The error of `mount`.
 pub fn mount_own_proc() -> io::Result<()> {
-    // The mount namespace is private exactly when the pid namespace is ours, which is when we are its first process.
-    // Anywhere else this would cover the machine's own `/proc`.
+    // The mount namespace is private exactly if the pid namespace is ours, that is, if we are its first process.
+    // Otherwise this would cover the machine's own `/proc`.
     assert!(is_victim() && rustix::process::getpid().is_init(), "only a victim in a namespace of its own may do this");
     mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
 }
 
-/// [`fork_then`], with the child as the first process of a pid namespace inside ours. The calling thread has no other
-/// children afterwards: the kernel lets none into a namespace whose first process has ended.
+/// [`fork_then`], with the child as the first process of a pid namespace inside ours. The calling thread can have no
+/// other children afterwards: the kernel allows none in a namespace whose first process has ended.
 ///
 /// # Errors
-/// What `unshare` answers; see [`available`].
+/// The error of `unshare`; see [`available`].
 #[track_caller]
 pub fn fork_then_first(child: impl FnOnce() -> i32) -> io::Result<ForkedChild> {
     raw::enter_new_pid_namespace()?;

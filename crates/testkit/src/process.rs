@@ -37,11 +37,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::watchdog::{PATIENCE, eventually};
 use crate::{procfs, raw};
 
-/// The environment variable that makes a test function a victim and tells it its part.
+/// The environment variable that makes a test function a victim and contains its role.
 const ROLE_VARIABLE: &str = "TESTKIT_ROLE";
 
-/// The name under which the harness knows a test function that is in scope, for [`Respawn::test`]. A function that has
-/// been renamed does not compile, instead of running no test at all.
+/// The harness's name of a test function in scope, for [`Respawn::test`]. If the function is renamed, the call does not
+/// compile, instead of running no test at all.
 #[macro_export]
 macro_rules! test_name {
     ($function:ident) => {{
@@ -50,18 +50,18 @@ macro_rules! test_name {
     }};
 }
 
-/// A path without its crate, which is what the harness calls a test. For [`test_name!`].
+/// A path without its crate, which is the harness's name of a test. For [`test_name!`].
 pub fn harness_name(path: &'static str) -> &'static str {
     path.split_once("::").map_or(path, |(_, rest)| rest)
 }
 
-/// The part this process was started to play: what [`Respawn::role`] was given, else the name of the test. Nothing in a
-/// process that nobody started as a victim.
+/// The role of this process: the value of [`Respawn::role`], or else the name of the test. `None` in a process that was
+/// not started as a victim.
 pub fn role() -> Option<String> {
     env::var(ROLE_VARIABLE).ok()
 }
 
-/// Whether this process was started by [`Respawn`]. A test function for victims returns at once when it was not.
+/// Whether this process was started by [`Respawn`]. A test function for victims returns at once if it was not.
 pub fn is_victim() -> bool {
     env::var_os(ROLE_VARIABLE).is_some()
 }
@@ -69,18 +69,18 @@ pub fn is_victim() -> bool {
 /// For victims: a line to the parent's [`Victim::wait_line`], sent at once.
 ///
 /// # Panics
-/// When the parent does not listen any more.
+/// If the parent does not listen any more.
 pub fn say(line: &str) {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).expect("the parent listens");
 }
 
-/// For victims: ignores SIGCHLD, as some servers do. From then on the kernel reaps our children, and nobody else can.
+/// For victims: ignores SIGCHLD, as some servers do. From then on the kernel reaps our children, and we cannot.
 pub fn ignore_children() {
     raw::ignore_children();
 }
 
-/// For victims: does nothing until somebody ends the process.
+/// For victims: does nothing until another process kills this one.
 pub fn wait_to_be_killed() -> ! {
     loop {
         thread::park();
@@ -115,7 +115,7 @@ impl Respawn {
         }
     }
 
-    /// What [`role`] answers in the victim, for a function that plays several parts.
+    /// What [`role`] returns in the victim, for a function with several roles.
     pub fn role(mut self, role: impl AsRef<OsStr>) -> Self {
         self.role = role.as_ref().to_owned();
         self
@@ -172,11 +172,12 @@ impl Respawn {
         }
     }
 
-    /// The life of the thread behind a victim: spawn it, pass on what it says, and stay until the guard is gone.
+    /// The thread that belongs to a victim: it spawns the victim, passes on its output, and stays until the guard is
+    /// gone.
     ///
     /// It is a thread of its own because the kernel ties two things to the thread that spawns, not to its process: the
-    /// pid namespace of the child, and its death together with us. The latter matters when the test is killed or
-    /// aborts: a victim that is stopped or hangs would be left for ever.
+    /// pid namespace of the child, and its death together with us. The latter matters if the test is killed or aborts:
+    /// a victim that is stopped or hangs would never end.
     fn attend(self, spawned: &Sender<io::Result<Child>>, hear: Sender<String>, released: &Receiver<()>) {
         let started = self.start();
         let (answer, stdout) = match started {
@@ -186,7 +187,7 @@ impl Respawn {
             }
             Err(error) => (Err(error), None),
         };
-        // The receiver is gone only if the parent has panicked; the guard then kills the child, or there is none.
+        // The receiver is gone only if the parent has panicked; the guard then kills the child, if there is one.
         if spawned.send(answer).is_err() {
             return;
         }
@@ -198,7 +199,7 @@ impl Respawn {
         }
         // `wait_line` learns from this that nothing more will come.
         drop(hear);
-        // Nobody sends; the answer is that the guard is gone.
+        // Nothing is ever sent: this returns when the guard is gone.
         let _ = released.recv();
     }
 
@@ -207,8 +208,7 @@ impl Respawn {
             raw::enter_new_pid_namespace()?;
         }
         let mut command = Command::new(env::current_exe()?);
-        // Quiet, because otherwise the harness writes "test name ... " into the line in which the victim says its first
-        // word.
+        // Quiet, because otherwise the harness writes "test name ... " into the line of the victim's first output.
         command
             .args(["--exact", &self.test, "--nocapture", "--include-ignored", "--test-threads=1", "--quiet"])
             .envs(self.variables.iter().map(|(key, value)| (key, value)))
@@ -234,9 +234,9 @@ pub struct Victim {
     heard: Receiver<String>,
     /// Every line received so far, for the message when something fails.
     transcript: Vec<String>,
-    /// Set once reaped. From then on the pid may be somebody else's.
+    /// Set once reaped. From then on another process may have the pid.
     status: Option<ExitStatus>,
-    /// Never sent on: its end is the end of the thread that spawned the victim.
+    /// Nothing is ever sent: its drop ends the thread that spawned the victim.
     _keep_alive: Sender<()>,
 }
 
@@ -246,12 +246,12 @@ impl Victim {
         self.child.id()
     }
 
-    /// Waits for a line on the victim's stdout that starts with `beginning`, and gives the whole line without its end.
-    /// Lines before it are passed over.
+    /// Waits for a line on the victim's stdout that starts with `beginning`, and returns the whole line without its
+    /// end. Lines before it are skipped.
     ///
     /// # Panics
-    /// When the victim closes its stdout first, or says no such thing within [`PATIENCE`]. The message has all that it
-    /// said.
+    /// If the victim closes its stdout first, or prints no such line within [`PATIENCE`]. The message contains all its
+    /// output.
     #[track_caller]
     pub fn wait_line(&mut self, beginning: &str) -> String {
         let until = Instant::now() + PATIENCE;
@@ -277,7 +277,7 @@ impl Victim {
     /// Writes a line to the victim's stdin.
     ///
     /// # Panics
-    /// Without [`Respawn::piped_stdin`], and when the victim does not read any more.
+    /// Without [`Respawn::piped_stdin`], or if the victim does not read any more.
     #[track_caller]
     pub fn send_line(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("started with `piped_stdin`, and not closed since");
@@ -289,7 +289,7 @@ impl Victim {
         self.child.stdin = None;
     }
 
-    /// Sends a signal and waits for nothing.
+    /// Sends a signal and does not wait.
     ///
     /// # Panics
     /// When the victim has been reaped.
@@ -303,7 +303,7 @@ impl Victim {
     /// Stops the victim (SIGSTOP); on return all its threads are stopped.
     ///
     /// # Panics
-    /// When that takes longer than [`PATIENCE`], for instance because it has ended.
+    /// If that takes longer than [`PATIENCE`], for instance because it has ended.
     #[track_caller]
     pub fn stop(&self) {
         self.kill(Signal::STOP);
@@ -313,7 +313,7 @@ impl Victim {
         stopped.unwrap_or_else(|error| panic!("victim `{}`: {error}", self.test));
     }
 
-    /// Lets a stopped victim go on.
+    /// Continues a stopped victim.
     #[track_caller]
     pub fn cont(&self) {
         self.kill(Signal::CONT);
@@ -343,7 +343,7 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        // Both fail only when the child has been reaped, and then there is nothing to do.
+        // Both fail only if the child has been reaped, and then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -363,7 +363,7 @@ mod tests {
             say(&format!("ECHO {}", line.unwrap()));
         }
         if part == "bad" {
-            // A panic that nobody prints.
+            // A panic that is not printed.
             std::panic::resume_unwind(Box::new("told to fail"));
         }
     }
@@ -457,7 +457,7 @@ mod tests {
         let said = parent.wait_line("CHILD");
         let grandchild: u32 = said["CHILD ".len()..].parse().unwrap();
         parent.kill_and_reap();
-        // Whoever adopts it may not reap it, so a zombie counts as dead.
+        // The process that adopts it may not reap it, so a zombie counts as dead.
         eventually("the end of the grandchild", PATIENCE, || {
             procfs::stat_fields(grandchild).map_or(true, |fields| fields[0] == "Z" || fields[0] == "X")
         })

@@ -45,50 +45,51 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Forks: the child's pid in the parent, nothing in the child, which must end with [`exit_now`].
+/// Forks. Returns the child's pid in the parent and `None` in the child, which must end with [`exit_now`].
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; what it may do
-    // there is the duty that `fork_then` hands to its caller, and breaking it ends in a hang (a lock whose holder does
-    // not exist), not in a memory error, since every lock and its data were copied together.
+    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; `fork_then`
+    // passes the duty of what it may do there to its caller. Breaking that duty ends in a hang (a lock whose holder
+    // does not exist), not in a memory error, because every lock and its data were copied together.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
     }
 }
 
-/// Closes every descriptor above `last` in this process, whoever holds it. What holds one must not be dropped any more.
+/// Closes every descriptor above `last` in this process, also those that belong to values. Such a value must not be
+/// dropped any more.
 pub fn close_descriptors_above(last: u32) {
-    // SAFETY: the call touches no memory. Who uses a closed descriptor gets an error, which is what its caller wants to
-    // see; no descriptor is opened afterwards whose number another could close.
+    // SAFETY: the call touches no memory. Code that uses a closed descriptor gets an error, which is what the caller
+    // wants to see; no descriptor is opened afterwards whose number other code could close.
     unsafe { libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0) };
 }
 
-/// Ends the process without running anything of it.
+/// Ends the process without running any of its code.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Has the child killed when the thread that spawns it ends, in whatever way.
+/// Makes the kernel kill the child when the thread that spawns it ends, in any way.
 pub(crate) fn die_with_spawning_thread(command: &mut Command) {
     // SAFETY: between fork and exec this makes one `prctl` system call and builds an error from a number; it takes no
     // lock and does not allocate.
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
 }
 
-/// Has the kernel reap every child of this process as it ends, and tell nobody.
+/// Makes the kernel reap every child of this process when it ends, without a report.
 pub(crate) fn ignore_children() {
     // SAFETY: no handler is installed, so no code of ours runs in a signal's context.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 /// Puts the future children of this thread into a new pid namespace, and this thread and them into a new mount
-/// namespace in which they may mount without anybody seeing it. There is no way back: call it in a thread that ends
-/// soon.
+/// namespace in which their mounts are invisible to other processes. This cannot be undone: call it in a thread that
+/// ends soon.
 pub(crate) fn enter_new_pid_namespace() -> rustix::io::Result<()> {
-    // SAFETY: the call is dangerous where it unshares the table of file descriptors, since a descriptor would then mean
+    // SAFETY: the call is dangerous if it unshares the table of file descriptors, because a descriptor would then mean
     // different files in different threads. These two flags leave that table shared.
     unsafe { unshare_unsafe(UnshareFlags::NEWPID | UnshareFlags::NEWNS)? };
-    // The copied mounts still forward what happens to them to the originals, until they are made private.
+    // The copied mounts still propagate changes to the originals, until they are made private.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }

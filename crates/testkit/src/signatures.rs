@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-/// The parameters of public functions in the file at `path`, or in those of the folder there, that say how long, and
-/// are something else than `impl Into<Patience>`: each as `file::function(parameter: Type)`, in order.
+/// The parameters of public functions that say how long to wait and are not `impl Into<Patience>`, in the file at
+/// `path`, or in the files of that folder: each as `file::function(parameter: Type)`, in order.
 ///
-/// It reads the source as `rustfmt` leaves it. Functions of a public trait are public, and so are those of which a
-/// macro is told the visibility; those of a test, and what says `#[doc(hidden)]`, are not.
+/// It reads the source in rustfmt's format. Functions of a public trait are public, and so are those whose visibility
+/// is a parameter of a macro; functions of a test, and those with `#[doc(hidden)]`, are not.
 pub fn other_than_patience(path: &Path) -> Vec<String> {
     if !path.is_dir() {
         let source = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -60,7 +60,7 @@ fn in_source(source: &str) -> Vec<String> {
     found
 }
 
-/// Whether the list of parameters is closed in what was read of a signature.
+/// Whether the list of parameters is complete in the part of a signature that was read.
 fn is_whole(signature: &str) -> bool {
     signature.contains('(') && signature.matches('(').count() == signature.matches(')').count()
 }

@@ -9,12 +9,12 @@ use std::thread;
 pub struct Reason(String);
 
 impl Reason {
-    /// What could not be done, and the operating system's answer.
+    /// The action that was refused, and the operating system's answer.
     pub(crate) fn not_permitted(what: &str, error: rustix::io::Errno) -> Self {
         Self(format!("{what} is not permitted here: {error}"))
     }
 
-    /// Whether `error` means "not for you" or "not on this kernel", as opposed to a mistake of ours.
+    /// Whether `error` means "not permitted" or "not on this kernel", as opposed to a mistake of ours.
     pub(crate) fn is_refusal(error: rustix::io::Errno) -> bool {
         use rustix::io::Errno;
         matches!(error, Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::NODEV)
@@ -27,7 +27,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Prints `skipped: reason` to stderr and returns from the test. Takes what `format!` takes.
+/// Prints `skipped: reason` to stderr and returns from the test. Takes the arguments of `format!`.
 #[macro_export]
 macro_rules! skip {
     ($($reason:tt)+) => {{
@@ -40,7 +40,7 @@ macro_rules! skip {
 pub fn announce(reason: fmt::Arguments<'_>) {
     let line = format!("skipped: {reason} [{}]\n", thread::current().name().unwrap_or("unnamed thread"));
     // Written to the stream itself: the harness captures what `eprintln!` prints and drops it when the test passes, and
-    // a skipped test passes. A stderr that cannot be written to is no reason to fail.
+    // a skipped test passes. If stderr cannot be written to, the test does not fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

@@ -20,7 +20,7 @@ impl Tmpfs {
     /// Mounts it. The kernel rounds `size_bytes` up to whole pages.
     ///
     /// # Errors
-    /// A reason to skip the test: this process may not mount, as is usual for everybody but root.
+    /// A reason to skip the test: this process may not mount, which usually only root may.
     pub fn mount(size_bytes: u64) -> Result<Self, Reason> {
         assert!(size_bytes > 0, "a tmpfs of size 0 is one without a limit");
         let directory = env::temp_dir().join(names::unique("testkit-tmpfs"));
@@ -44,8 +44,8 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        // Detached, because a test that failed may still hold files open; the memory goes with the last of them. Errors
-        // are not reported: they would hide why the test failed.
+        // Detached, because a test that failed may still hold files open; the memory is freed with the last of them.
+        // Errors are not reported: they would hide why the test failed.
         let _ = unmount(&self.directory, UnmountFlags::DETACH);
         let _ = fs::remove_dir(&self.directory);
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::procfs;
 
-/// What a process has used since it started. Numbers grow only; [`since`](Self::since) gives the part between two
-/// looks.
+/// What a process has used since it started. The numbers only grow; [`since`](Self::since) gives the difference of two
+/// readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Processor time in user and kernel mode, all threads, also those that have ended. The kernel counts it in ticks
     /// of usually 10 ms.
     pub cpu: Duration,
-    /// How often a thread gave its core away because it had to wait. Threads that have ended are not included.
+    /// How often a thread gave up its core because it had to wait. Threads that have ended are not included.
     pub voluntary_switches: u64,
     /// How often a thread's core was taken away. Threads that have ended are not included.
     pub involuntary_switches: u64,
@@ -52,7 +52,7 @@ impl Usage {
     }
 }
 
-/// The voluntary and involuntary switches of one thread; nothing when it has ended in the meantime.
+/// The voluntary and involuntary switches of one thread; `None` if it has ended in the meantime.
 fn switches(task: &Path) -> io::Result<Option<(u64, u64)>> {
     let status = match fs::read(task.join("status")) {
         Ok(status) => String::from_utf8_lossy(&status).into_owned(),

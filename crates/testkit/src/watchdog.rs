@@ -23,7 +23,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 #[must_use = "a watchdog that is dropped at once watches nothing"]
 #[derive(Debug)]
 pub struct Watchdog {
-    /// Never sent on: the watching thread waits for the other end to disappear.
+    /// Nothing is ever sent: the watching thread waits until this is dropped.
     _disarm: Sender<()>,
 }
 
@@ -38,7 +38,7 @@ impl Watchdog {
             .spawn(move || {
                 if disarmed.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                     let message = format!("watchdog of `{test}`: {what} did not end within {limit:?}; aborting\n");
-                    // Not `eprintln!`: the harness would capture the line, and it dies with us.
+                    // Not `eprintln!`: the harness would capture the line, and the process aborts before it is shown.
                     let _ = std::io::stderr().write_all(message.as_bytes());
                     process::abort();
                 }
@@ -68,8 +68,8 @@ impl std::error::Error for TimedOut {}
 /// Polls `condition` until it holds. `what` completes the sentence "… did not happen within …".
 ///
 /// # Errors
-/// `TimedOut`: it did not hold once until `limit` had passed. The last look is taken after the limit, so a test that
-/// was not scheduled for a while does not fail for that reason.
+/// `TimedOut`: it never held until `limit` had passed. The last look comes after the limit, so a test that was not
+/// scheduled for a while does not fail for that reason.
 pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> Result<(), TimedOut> {
     let started = Instant::now();
     loop {
@@ -114,7 +114,7 @@ mod tests {
     fn a_dropped_watchdog_does_nothing() {
         let limit = Duration::from_millis(20);
         drop(Watchdog::new(limit, "nothing"));
-        // Not a wait for an event: nothing can be observed when nothing happens, so we outlive the limit.
+        // This is not a wait for an event: we sleep past the limit to see that nothing happens.
         thread::sleep(limit * 3);
     }
 

@@ -29,27 +29,27 @@ fn expand_struct(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenS
     let fields = fields_of(&input)?;
     check_generics(&input.generics)?;
     let added = added_attributes(arguments, &input.attrs)?;
-    // In front of the struct's own: the `zerocopy` attribute belongs behind the derives, wherever else those stand.
+    // Before the struct's own attributes: the `zerocopy` attribute must come after the derives, wherever those are.
     input.attrs.splice(0..0, added);
 
     let mut expansion = check_fields(arguments, &input, &fields)?;
     if input.generics.params.is_empty() {
         expansion.extend(check_layout(arguments, &input, &fields));
     }
-    // Behind the checks, because the compiler reports in this order.
+    // After the checks, because the compiler reports errors in this order.
     expansion.extend(input.to_token_stream());
     expansion.extend(implement_event(arguments, &input, &fields));
     Ok(expansion)
 }
 
-/// A field, as far as it matters here.
+/// The parts of a field that are used here.
 struct EventField {
     /// How an expression names it.
     member: Member,
     /// How the schema and the errors name it.
     name: String,
     ty: Type,
-    /// Where it stands in the source.
+    /// Its place in the source.
     span: Span,
 }
 
@@ -104,7 +104,7 @@ fn check_generics(generics: &Generics) -> syn::Result<()> {
     refused.map_or(Ok(()), |(parameter, message)| Err(Error::new_spanned(parameter, message)))
 }
 
-/// `repr(C)` and the derives, as far as the struct does not have them already.
+/// `repr(C)` and the derives, except those that the struct has already.
 fn added_attributes(arguments: &Arguments, present: &[Attribute]) -> syn::Result<Vec<Attribute>> {
     let crate_name = &arguments.crate_name;
     let mut added = Vec::new();
@@ -161,8 +161,8 @@ fn implement_event(arguments: &Arguments, input: &DeriveInput, fields: &[EventFi
     }
 }
 
-/// The name for the schema, with the values of the const parameters: an expression, because they are known only in the
-/// end.
+/// The name for the schema, with the values of the const parameters: an expression, because the values are known only
+/// when the type is used.
 fn type_name(input: &DeriveInput) -> TokenStream {
     let name = input.ident.unraw().to_string();
     let parameters: Vec<&Ident> = input.generics.const_params().map(|parameter| &parameter.ident).collect();
@@ -173,8 +173,8 @@ fn type_name(input: &DeriveInput) -> TokenStream {
     quote!(::std::format!(#format, #(#parameters),*))
 }
 
-/// Types that do not exist if the struct has padding, has no bytes or is aligned further than a slot: one for each
-/// place, at the place.
+/// Types that do not compile if the struct has padding, has no bytes or needs more alignment than a slot has: one for
+/// each place, with the span of that place.
 fn check_layout(arguments: &Arguments, input: &DeriveInput, fields: &[EventField]) -> TokenStream {
     let crate_name = &arguments.crate_name;
     let ident = &input.ident;
@@ -182,7 +182,8 @@ fn check_layout(arguments: &Arguments, input: &DeriveInput, fields: &[EventField
     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
     let spare_names = spare_names(fields);
 
-    // A gap lies before every field and at the end. `repr(C)` keeps the fields in order, so no subtraction is below 0.
+    // A gap can be before every field and at the end. `repr(C)` keeps the fields in order, so no subtraction is below
+    // 0.
     let offset = |field: &EventField| {
         let member = &field.member;
         quote!(::core::mem::offset_of!(#ident, #member))
@@ -195,8 +196,8 @@ fn check_layout(arguments: &Arguments, input: &DeriveInput, fields: &[EventField
     let gaps = starts.zip(ends).map(|(start, end)| quote!(#start - #end));
     let count = fields.len() + 1;
 
-    // The length of an array in a signature is evaluated before zerocopy's bounds are checked, so that the error which
-    // says what to do is the first.
+    // The length of an array in a signature is evaluated before zerocopy's bounds are checked, so that the error that
+    // says what to do comes first.
     let spans = fields.iter().map(|field| field.span).chain([ident.span()]);
     let gap_checks = spans.enumerate().map(|(at, span)| {
         let advice = quote!(::#crate_name::__private::Advice::new(
@@ -237,14 +238,14 @@ fn spare_names(fields: &[EventField]) -> Vec<String> {
     unused.take(fields.len() + 1).collect()
 }
 
-/// A struct that does not compile if a field is no event, or if it could be surrounded by padding that nobody can look
-/// for. zerocopy requires the same; this one is checked first, and its errors say what to do.
+/// A struct that does not compile if a field is not an event, or if there could be padding around it that no check can
+/// find. zerocopy requires the same, but this is checked first, and its errors say what to do.
 fn check_fields(arguments: &Arguments, input: &DeriveInput, fields: &[EventField]) -> syn::Result<TokenStream> {
     let crate_name = &arguments.crate_name;
     let has_parameters = !input.generics.params.is_empty();
     let is_packed = listed::<Meta>(&input.attrs, "repr")?.iter().any(|repr| repr.path().is_ident("packed"));
-    // The sizes that depend on a parameter are unknown here, so zerocopy relies on alignments of 1. One field alone is
-    // never surrounded by padding, and neither are packed ones.
+    // The sizes that depend on a parameter are unknown here, so zerocopy relies on alignments of 1. A single field
+    // never has padding around it, and neither have packed ones.
     let checked_type = if has_parameters && !is_packed && fields.len() > 1 { "UnalignedField" } else { "Field" };
     let checked_type = Ident::new(checked_type, Span::call_site());
 

@@ -12,25 +12,25 @@ use syn::{
     parse_quote,
 };
 
-/// What is said on the type.
+/// The arguments on the type.
 pub(super) struct Arguments {
-    /// Whose derives the type gets; streams of it travel as the first one says.
+    /// The libraries whose derives the type gets; streams of it use the codec of the first one.
     pub(super) derives: Vec<Derives>,
-    /// Whether what has serde's derives travels by postcard.
+    /// Whether a type with serde's derives uses postcard.
     pub(super) is_postcard: bool,
     pub(super) description: Description,
-    /// Types of older versions that a reader takes as well.
+    /// Types of older versions that a reader accepts as well.
     pub(super) takes: Vec<Type>,
     /// The crate through which myelon is reached.
     pub(super) crate_name: Ident,
 }
 
-/// What is said on a type, a variant or a field about its place in the schema.
+/// The arguments on a type, a variant or a field about its place in the schema.
 #[derive(Default)]
 pub(super) struct Description {
-    /// How the schema calls it.
+    /// Its name in the schema.
     pub(super) name: Option<String>,
-    /// What the schema says of its bytes, in place of what the source says.
+    /// What the schema says of its bytes, instead of what the source says.
     pub(super) bytes: Option<Bytes>,
     /// In which version of the message the field was added.
     pub(super) added: Option<LitInt>,
@@ -38,9 +38,9 @@ pub(super) struct Description {
 
 /// Bytes that the source does not describe.
 pub(super) enum Bytes {
-    /// They are those of this type.
+    /// They are the bytes of this type.
     As(Type),
-    /// They have this name, and the schema does not look into them.
+    /// The schema has only this name for them.
     Opaque(String),
 }
 
@@ -99,7 +99,7 @@ impl Description {
         Self::parse(attributes, ON_A_FIELD)
     }
 
-    /// The attribute that says this of a field, but for the version that it was added in.
+    /// The attribute with these arguments for a field, without the version that it was added in.
     pub(super) fn attribute(&self) -> Attribute {
         let name = self.name.iter();
         let bytes = self.bytes.iter().map(|bytes| match bytes {
@@ -147,7 +147,7 @@ impl Description {
     }
 }
 
-/// A name for a schema, as `disruptor_mp::schema` takes it.
+/// A name for a schema, as `disruptor_mp::schema` accepts it.
 pub(super) fn word(text: &LitStr) -> syn::Result<String> {
     let word = text.value();
     let is_bad = |c: char| c.is_whitespace() || c.is_control() || "{}()[]<>,:'".contains(c);

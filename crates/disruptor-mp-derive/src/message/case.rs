@@ -28,7 +28,7 @@ impl Rule {
         })
     }
 
-    /// The name of a field that is called `snake` in the source.
+    /// The name of a field that has the name `snake` in the source.
     pub(super) fn field(self, snake: &str) -> String {
         match self {
             Self::Lower | Self::Snake => snake.to_owned(),
@@ -40,7 +40,7 @@ impl Rule {
         }
     }
 
-    /// The name of a variant that is called `pascal` in the source.
+    /// The name of a variant that has the name `pascal` in the source.
     pub(super) fn variant(self, pascal: &str) -> String {
         match self {
             Self::Pascal => pascal.to_owned(),
@@ -70,7 +70,7 @@ fn with_first(word: &str, change: impl Fn(char) -> char) -> String {
 mod tests {
     use super::Rule;
 
-    /// As serde's documentation and tests have it.
+    /// The examples are from serde's documentation and tests.
     #[test]
     fn names_change_as_serde_changes_them() {
         for (rule, field, variant) in [

@@ -19,7 +19,7 @@ pub(super) enum Derives {
     Rkyv,
 }
 
-/// Where an attribute stands.
+/// The kind of item that an attribute is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Type,
@@ -27,7 +27,7 @@ pub(super) enum Place {
     Field,
 }
 
-/// What the library's attributes do to what they stand on.
+/// What the library's attributes do to their item.
 #[derive(Default)]
 pub(super) struct Effect {
     pub(super) name: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Effect {
     pub(super) rename_fields: Option<Rule>,
     /// It is not in the bytes.
     pub(super) is_skipped: bool,
-    /// The attribute, if there is one, which puts bytes of another type there.
+    /// The attribute, if there is one, that replaces its bytes by those of another type.
     pub(super) hidden_by: Option<(Span, String)>,
 }
 
@@ -82,7 +82,7 @@ impl Derives {
         }
     }
 
-    /// What stands for these derives among the parameters of `Described`.
+    /// The type that represents these derives as the parameter of `Described`.
     pub(super) fn marker(self) -> Ident {
         Ident::new(if self == Self::Serde { "Serde" } else { "Rkyv" }, Span::call_site())
     }
@@ -97,7 +97,7 @@ impl Derives {
         Ident::new(name, Span::call_site())
     }
 
-    /// What of a type with parameters the codec needs.
+    /// The bounds that the codec needs of a type with parameters.
     pub(super) fn bounds(self, crate_name: &Ident, of: &TokenStream) -> TokenStream {
         match self {
             Self::Serde => quote! {
@@ -132,7 +132,7 @@ impl Derives {
             .collect();
         let names_crate = |attribute: &Attribute| {
             let mut names_crate = false;
-            // What cannot be parsed is refused with better words where it is judged.
+            // An attribute that cannot be parsed is refused with a better error where its effect is determined.
             let _ = attribute.parse_nested_meta(|meta| {
                 names_crate |= meta.path.is_ident("crate");
                 pass_value(&meta).map(drop)
@@ -150,7 +150,7 @@ impl Derives {
     }
 
     /// Whether a derive that the type has is this library's `name`. Both libraries have a `Serialize`: without a path
-    /// it is taken for rkyv's if `Archive` stands there without one.
+    /// it counts as rkyv's if `Archive` is there without a path.
     fn is_own(self, derive: &Path, name: &str, derives: &[Path]) -> bool {
         let library = derive.segments.iter().rev().nth(1).map(|segment| segment.ident.to_string());
         let is_named = derive.segments.last().is_some_and(|segment| segment.ident == name);
@@ -255,7 +255,7 @@ fn rule(meta: &ParseNestedMeta<'_>) -> syn::Result<Rule> {
     Rule::named(&name.value()).ok_or_else(|| Error::new(name.span(), "serde has no such rule for names"))
 }
 
-/// Reads over the value that an attribute may have, and returns it.
+/// Parses the value that an attribute may have, and returns it.
 fn pass_value(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
     if meta.input.peek(Token![=]) {
         meta.input.parse::<Token![=]>()?;
@@ -273,7 +273,7 @@ fn pass_value(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
     Ok(quote!(#value))
 }
 
-/// Whether `word` stands anywhere in the tokens.
+/// Whether `word` is anywhere in the tokens.
 fn holds(tokens: TokenStream, word: &str) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == word,

@@ -28,7 +28,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|refusal| beside(refusal, &without_words(item)))
 }
 
-/// The item without what belongs to derives that it does not get, so that there are no further errors about that.
+/// The item without the attributes of derives that it does not get, so that there are no further errors about them.
 fn without_words(item: TokenStream) -> TokenStream {
     let Ok(mut input) = syn::parse2::<DeriveInput>(item.clone()) else { return item };
     let is_word = |attribute: &Attribute| {
@@ -59,7 +59,7 @@ fn expand_type(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenStr
     for library in &arguments.derives {
         let (missing, where_it_is) = library.missing(&arguments.crate_name, &derives, &input.attrs);
         wanted.extend(missing);
-        // Behind the derives, wherever those stand.
+        // After the derives, wherever those are.
         input.attrs.extend(where_it_is);
     }
     if !wanted.is_empty() {
@@ -67,7 +67,8 @@ fn expand_type(arguments: &Arguments, item: TokenStream) -> syn::Result<TokenStr
     }
     let ours = |attribute: &Attribute| attribute.path().is_ident("message");
     for_members(&mut input.data, |attributes| attributes.retain(|attribute| !ours(attribute)));
-    // The descriptions first: of a field that has none, and no derives either, their words come before the derives'.
+    // The descriptions come first: if a field has neither a description nor derives, their error comes before that of
+    // the derives.
     Ok(quote!(#(#described)* #input #codec))
 }
 
@@ -85,7 +86,7 @@ fn for_members(data: &mut Data, mut change: impl FnMut(&mut Vec<Attribute>)) {
     }
 }
 
-/// A message is the same in every build. What is conditional on the type itself has been decided before we see it.
+/// A message is the same in every build. Conditions on the type itself have been decided before we see it.
 fn check_conditions(input: &DeriveInput) -> syn::Result<()> {
     let mut refusal = Ok(());
     for_members(&mut input.data.clone(), |attributes| {
@@ -149,7 +150,7 @@ fn implement_described(arguments: &Arguments, derives: Derives, input: &DeriveIn
                         (None, last) => last.map(|(number, after)| (number, after + 1)),
                     };
                     let number = match &last_number {
-                        // Where numbers are given, rkyv's archive has them; what serde writes is the position.
+                        // If numbers are given, rkyv's archive contains them; serde writes the position.
                         Some((number, after)) if derives == Derives::Rkyv => quote!((#number) as i64 + #after),
                         _ => {
                             let position = position as i64;
@@ -262,7 +263,8 @@ fn describe_field(
 fn describe_bytes(name: &str, bytes: &Bytes) -> TokenStream {
     match bytes {
         Bytes::As(ty) => {
-            // Shown at the type, but with our names: the type may come from a macro, which has names of its own.
+            // Errors show the type's place, but names resolve as ours: the type may come from a macro with names of its
+            // own.
             let span = Span::call_site().located_at(ty.span());
             quote_spanned!(span=> __fields.field::<#ty>(#name);)
         }
@@ -283,7 +285,7 @@ fn check_visible(name: &str, span: Span) -> syn::Result<()> {
     word(&syn::LitStr::new(name, span)).map(drop)
 }
 
-/// What makes it a message: the macro of the first library's codec.
+/// The call that makes it a message: the macro of the first library's codec.
 fn implement_codec(arguments: &Arguments, input: &DeriveInput, older: &Older) -> TokenStream {
     let crate_name = &arguments.crate_name;
     let derives = arguments.derives[0];
@@ -307,6 +309,6 @@ fn implement_codec(arguments: &Arguments, input: &DeriveInput, older: &Older) ->
     if names.is_empty() {
         return codec;
     }
-    // Out of sight: they are this type's, and a program has no use for them.
+    // In a scope of their own: they belong to this type, and a program does not need them.
     quote!(const _: () = { #items #codec };)
 }

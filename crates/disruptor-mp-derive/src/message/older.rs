@@ -10,7 +10,7 @@ use syn::{
     ext::IdentExt, punctuated::Punctuated, spanned::Spanned,
 };
 
-/// The structs as they were, each a message with a conversion, and their names; the newest first.
+/// The older structs, each a message with a conversion, and their names; the newest first.
 #[derive(Default)]
 pub(super) struct Older {
     pub(super) items: TokenStream,
@@ -102,7 +102,7 @@ fn is_of_library(attribute: &Attribute) -> bool {
     attribute.path().is_ident("serde") || attribute.path().is_ident("rkyv")
 }
 
-/// Fields that were there keep their values, the others get their default.
+/// Fields that existed keep their values, the others get their default.
 fn conversion<'a>(input: &DeriveInput, older: &Ident, fields: impl Iterator<Item = (&'a Field, bool)>) -> TokenStream {
     let ident = &input.ident;
     let mut position = 0;

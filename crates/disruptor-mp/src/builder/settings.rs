@@ -11,7 +11,7 @@ use crate::segment::{CreateOptions, Place};
 use crate::sync::wait::WaitStrategy;
 use std::time::Duration;
 
-/// What the builders of all forms set. What is built determines which of the settings matter.
+/// What the builders of all forms set. Not every endpoint uses every setting.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) place: Place,

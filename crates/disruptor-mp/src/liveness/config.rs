@@ -123,7 +123,7 @@ pub struct RequiredConsumerLivenessConfig {
     pub progress_check_interval: Duration,
     /// The time from the alert to the failure action.
     pub shutdown_grace_period: Duration,
-    /// What the producer does then.
+    /// The action after the grace period.
     pub failure_action: RequiredConsumerFailureAction,
     /// The hook that is called with each alert.
     #[cfg_attr(feature = "serde", serde(skip))]

@@ -168,8 +168,8 @@ pub struct StallReport {
     pub buffer: Option<StartUpBuffer>,
     /// What the operating system refused to say or do about the culprit.
     pub refused: Option<RefusedCall>,
-    /// Of a producer: the processes that were refused by its ring and have reported it, the last of each rank and the
-    /// last without a rank. Each stays until another one is refused.
+    /// In a producer's report: the processes that its ring has refused and that have reported it, the last of each rank
+    /// and the last without a rank. Each stays until another one is refused.
     pub refusals: Vec<Refusal>,
     /// What happens next.
     pub next: NextStep,

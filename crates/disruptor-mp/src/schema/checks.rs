@@ -19,7 +19,7 @@ pub struct Field<T: Event>(PhantomData<T>);
 #[derive(Debug)]
 pub struct UnalignedField<T: Event + AlignedToOne>(PhantomData<T>);
 
-/// A type that leaves no padding around it, whatever the sizes of its neighbours are.
+/// A type that has no padding around it, for any sizes of its neighbours.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` could be surrounded by padding, because the event has const parameters",
     label = "has an alignment above 1",
@@ -31,10 +31,10 @@ pub trait AlignedToOne {}
 #[diagnostic::do_not_recommend]
 impl<T: Unaligned> AlignedToOne for T {}
 
-/// Enough for the fixed words, three identifiers of usual length and a number; longer ones are cut off.
+/// Enough for the fixed text, three identifiers of usual length and a number; longer ones are cut off.
 const ADVICE_BYTES_MAX: usize = 1024;
 
-/// How to mend one gap of a struct.
+/// How to fix one gap of a struct.
 #[derive(Debug)]
 pub struct Advice {
     text: [u8; ADVICE_BYTES_MAX],
@@ -42,10 +42,10 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The words for gap `at` of `gaps`, which lie before the fields of the same index, the last one after all of them.
+    /// The text for gap `at` of `gaps`. Each gap is before the field of the same index, the last one after all fields.
     ///
-    /// `fields` are the names of the struct's fields; `spare_names` has as many names that none of its fields bears as
-    /// there are gaps, or is empty if the fields of this struct have no names.
+    /// `fields` are the names of the struct's fields; `spare_names` has as many unused field names as there are gaps,
+    /// or is empty if the fields of this struct have no names.
     pub const fn new(type_name: &str, fields: &[&str], gaps: &[usize], at: usize, spare_names: &[&str]) -> Self {
         let advice = Self { text: [0; ADVICE_BYTES_MAX], len_bytes: 0 };
         let bytes = if gaps[at] == 1 { " byte" } else { " bytes" };
@@ -54,8 +54,7 @@ impl Advice {
         let advice = if spare_names.is_empty() {
             advice
         } else {
-            // Names are used up by the gaps before this one, so that all the advice of one build can be followed at
-            // once.
+            // The gaps before this one use up names, so that all the advice of one build can be followed at once.
             advice.text(spare_names[not_zero_before(gaps, at)]).text(": ")
         };
         let advice = advice.text("[u8; ").number(gaps[at]).text("],` ").place(fields, at);

@@ -4,18 +4,18 @@ use core::fmt;
 
 use super::{Field, Schema};
 
-/// One row of a description: what it is about, and what it says about it.
+/// One row of a description: its subject, and what it says about it.
 pub(super) trait Row: Clone + PartialEq {
     /// What the row describes: a field, a variant.
     fn kind(&self) -> &'static str;
 
-    /// Of what name.
+    /// The name of its subject.
     fn name(&self) -> &str;
 
     /// What the row says: a type and a place.
     fn write_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// What still differs although both rows say the same in words.
+    /// What still differs although the texts of both rows are the same.
     fn write_hidden_difference(&self, _there: &Self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
     }
@@ -27,27 +27,27 @@ pub(super) trait Row: Clone + PartialEq {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowDifference<R> {
-    /// A row differs in what it says; or two rows of different names stand at the same place of the list.
+    /// A row differs in what it says; or two rows of different names are at the same position of the list.
     Changed {
         /// The row in this process.
         here: R,
         /// The row in the segment.
         there: R,
-        /// Which one that is there, from 0.
+        /// Its number in the segment, from 0.
         number: usize,
     },
     /// The row exists in this process only.
     OnlyHere {
         /// The row.
         row: R,
-        /// Before which row of the segment it would stand, from 0.
+        /// The number of the row of the segment before which it would be, from 0.
         number: usize,
     },
     /// The row exists in the segment only.
     OnlyThere {
         /// The row.
         row: R,
-        /// Which one it is there, from 0.
+        /// Its number there, from 0.
         number: usize,
     },
 }
@@ -56,8 +56,8 @@ pub enum RowDifference<R> {
 pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<RowDifference<R>> {
     let at = here.iter().zip(there).take_while(|(here, there)| here == there).count();
     let named = |rows: &[R], name: &str| rows.iter().position(|row| row.name() == name);
-    // A type that gained or lost a member in the middle differs from there on. Which of the two happened shows in
-    // whether the other side has a member of that name at all.
+    // A type that gained or lost a member in the middle differs from there on. It lost one if the other side has no
+    // member of that name at all.
     match (here.get(at).cloned(), there.get(at).cloned()) {
         (None, None) => None,
         (Some(row), None) => Some(RowDifference::OnlyHere { row, number: at }),
@@ -65,7 +65,7 @@ pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<Ro
         (Some(ours), Some(theirs)) => Some(match (named(there, ours.name()), named(here, theirs.name())) {
             (None, Some(_)) => RowDifference::OnlyHere { row: ours, number: at },
             (Some(_), None) => RowDifference::OnlyThere { row: theirs, number: at },
-            // The member has moved, or changed where it stands.
+            // The member has moved, or has changed at its position.
             (Some(number), Some(_)) if there[number] != ours => {
                 RowDifference::Changed { here: ours, there: there[number].clone(), number }
             }
@@ -75,7 +75,7 @@ pub(super) fn first_row_difference<R: Row>(here: &[R], there: &[R]) -> Option<Ro
     }
 }
 
-/// What a row says, as `fmt` wants it.
+/// Displays what a row says.
 struct Value<'a, R>(&'a R);
 
 impl<R: Row> fmt::Display for Value<'_, R> {
@@ -107,8 +107,7 @@ pub(super) fn write_difference<R: Row>(difference: &RowDifference<R>, f: &mut fm
     }
 }
 
-/// The first thing that differs between the event type of this process (*here*) and the one it found in a segment
-/// (*there*).
+/// The first difference between the event type of this process (*here*) and the one in a segment (*there*).
 ///
 /// Displayed as one clause: `` field `step` is u32 at offset 8 here, but u64 at offset 8 there ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +135,7 @@ impl Schema {
     /// What differs between this schema and the one that was `found` in a segment; `None` if they are equal.
     ///
     /// The name of the struct comes first, then the fields in order, then size and alignment. Content tags are not
-    /// compared: who has no use for them need not know them.
+    /// compared: a program that does not use them need not know them.
     pub fn first_difference(&self, found: &Schema) -> Option<Difference> {
         if self.type_name != found.type_name {
             return Some(Difference::TypeName { here: self.type_name.clone(), there: found.type_name.clone() });
@@ -163,7 +162,7 @@ impl Row for Field {
 
     fn write_hidden_difference(&self, there: &Self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.size_bytes != there.size_bytes && self.type_name == there.type_name {
-            // A type that changed under its name, or bytes that no program of ours has written.
+            // A type that has changed under the same name, or bytes that no program of ours has written.
             write!(f, ", of {} and {} bytes", self.size_bytes, there.size_bytes)?;
         }
         Ok(())

@@ -15,7 +15,7 @@
 //!   | offset      | size        | len | name      | len | type name |
 //!   | u64         | u64         | u16 | len bytes | u16 | len bytes |
 //!   +-------------+-------------+-----+-----------+-----+-----------+
-//!   then, if there is a content tag, that text, which is all that is left; it may be as long as the schema of a message
+//!   then, if there is a content tag, its text up to the end; it may be as long as the schema of a message
 //! ```
 //!
 //! A schema has exactly one encoding, and bytes that are not the encoding of a schema are refused. So equal bytes mean
@@ -23,7 +23,7 @@
 
 use super::{FIELDS_MAX, Field, MESSAGE_SCHEMA_BYTES_MAX, NAME_BYTES_MAX, Schema, is_name};
 
-/// The number of this form of the bytes. Another form gets another number, which this build refuses by name.
+/// The number of this form of the bytes. Another form gets another number, and this build's error names it.
 const FORM: u32 = 2;
 
 /// Form, rows, size and alignment.
@@ -35,7 +35,7 @@ const ROW_BYTES: usize = 8 + 8;
 /// The longest text, with its length.
 const TEXT_BYTES_MAX: usize = 2 + NAME_BYTES_MAX;
 
-/// The length in bytes of the longest schema there is. Real ones are shorter by far; this bounds what a reader has to
+/// The length in bytes of the longest possible schema. Real ones are much shorter; this bounds what a reader has to
 /// map.
 pub const ENCODED_BYTES_MAX: usize =
     HEAD_BYTES + TEXT_BYTES_MAX + FIELDS_MAX * (ROW_BYTES + 2 * TEXT_BYTES_MAX) + 2 + MESSAGE_SCHEMA_BYTES_MAX;
@@ -43,8 +43,8 @@ pub const ENCODED_BYTES_MAX: usize =
 // The length of a text has 16 bits.
 const _: () = assert!(NAME_BYTES_MAX <= MESSAGE_SCHEMA_BYTES_MAX && MESSAGE_SCHEMA_BYTES_MAX <= u16::MAX as usize);
 
-/// Why bytes are no schema. The segment is damaged, or written by another version: inspect it, or remove it and create
-/// it again.
+/// Why bytes are not a schema. The segment is damaged, or was written by another version: inspect it, or remove it and
+/// create it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
@@ -53,7 +53,7 @@ pub enum SchemaError {
     Truncated {
         /// How many bytes there are.
         len_bytes: usize,
-        /// What they end in.
+        /// The part in which they end.
         part: &'static str,
     },
     /// There are more bytes than the schema has.
@@ -71,7 +71,7 @@ pub enum SchemaError {
     /// There are more fields than a schema has, or an alignment is no power of two.
     #[error("the schema's {part} is {found}")]
     Number {
-        /// What the number is.
+        /// The meaning of the number.
         part: &'static str,
         /// The number.
         found: u64,
@@ -81,7 +81,7 @@ pub enum SchemaError {
     NameTooLong {
         /// What the text is.
         part: &'static str,
-        /// How long it is said to be.
+        /// The length that it claims.
         len_bytes: usize,
     },
     /// A text is empty, is not UTF-8 or contains control characters.
@@ -130,11 +130,12 @@ impl Schema {
         HEAD_BYTES + text(&self.type_name) + rows.sum::<usize>() + self.content_tag.as_deref().map_or(0, text)
     }
 
-    /// Reads the schema back. The bytes may be anything: the worst that happens is an error, and what is allocated on
-    /// the way is in proportion to the bytes that are there, not to the numbers that they claim.
+    /// Reads the schema back. For any bytes the worst result is an error, and the memory that is allocated is in
+    /// proportion to the existing bytes, not to the numbers in them.
     ///
-    /// # Errors Any [`SchemaError`]: the bytes are no schema that [`encode`](Self::encode) of this version has written,
-    /// and the segment must not be used.
+    /// # Errors
+    /// Any [`SchemaError`]: the bytes are not a schema that [`encode`](Self::encode) of this version has written, and
+    /// the segment must not be used.
     pub fn decode(bytes: &[u8]) -> Result<Schema, SchemaError> {
         let mut reader = Reader { len_bytes: bytes.len(), rest: bytes };
         let form = reader.u32("form")?;
@@ -151,7 +152,7 @@ impl Schema {
             return Err(SchemaError::Number { part: "event alignment", found: align_bytes });
         }
         let type_name = reader.text("event name")?;
-        // No capacity is reserved: `rows` is only a claim until the rows have been read.
+        // No capacity is reserved: `rows` cannot be trusted until the rows have been read.
         let mut fields = Vec::new();
         for _ in 0..rows {
             let field = reader.field()?;
@@ -175,7 +176,7 @@ fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-/// What is still to be read. Every method names the part that it reads, for the error.
+/// The bytes that are still to be read. Every method names the part that it reads, for the error.
 struct Reader<'a> {
     len_bytes: usize,
     rest: &'a [u8],

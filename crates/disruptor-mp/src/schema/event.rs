@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Schema;
 
-/// Makes a struct an event: a type that may live in a slot of a ring, and that other processes read in place.
+/// Makes a struct an event: a type that may be in a slot of a ring, and that other processes read in place.
 ///
 /// ```
 /// use disruptor_mp::{Event, event};
@@ -31,9 +31,9 @@ use super::Schema;
 /// not added again. The using crate needs no dependency on zerocopy and may say `#![forbid(unsafe_code)]`.
 ///
 /// # What is refused, at compile time
-/// - Fields that are no events: pointers, references, `String`, `bool`, `char`, enums, `usize`. See
+/// - Fields that are not events: pointers, references, `String`, `bool`, `char`, enums, `usize`. See
 ///   [`Event`](trait@Event) for the reasons and for what to use instead.
-/// - Padding. The error names the field before which it lies, and the field to insert there:
+/// - Padding. The error names the field after the padding, and the field to insert there:
 ///   ```compile_fail
 ///   # use disruptor_mp::event;
 ///   #[event]
@@ -45,9 +45,10 @@ use super::Schema;
 /// - Enums, unions, structs without bytes, and structs with type or lifetime parameters.
 /// - Fields under `#[cfg]`: two builds of a program would not understand each other.
 ///
-/// # Const parameters A struct may have const parameters. zerocopy cannot look for padding there, so all its fields
-/// need an alignment of 1; that is what `packed` gives to the others (the fields are then read by value,
-/// `frame.length`, never by reference):
+/// # Const parameters
+/// A struct may have const parameters. zerocopy cannot check such a struct for padding, so all its fields need an
+/// alignment of 1. `packed` gives it to fields of other types (these are then read by value, `frame.length`, never by
+/// reference):
 ///
 /// ```
 /// use disruptor_mp::{Event, event};
@@ -66,8 +67,8 @@ use super::Schema;
 /// # Arguments
 /// - `align = 16`: the least alignment of the event in its slot, a power of two up to 128
 ///   ([`Event::SLOT_ALIGN`]). The struct itself does not grow.
-/// - `derived`: the struct derives `Clone` and `Copy` *above* the attribute. A derive above is gone when the attribute
-///   is expanded, so without this word both are derived twice, which is a compile error:
+/// - `derived`: the struct derives `Clone` and `Copy` *above* the attribute. A derive above is not visible when the
+///   attribute is expanded, so without this argument both are derived twice, which is a compile error:
 ///   ```
 ///   # use disruptor_mp::event;
 ///   #[derive(Clone, Copy)]
@@ -77,28 +78,30 @@ use super::Schema;
 ///   }
 ///   ```
 /// - `crate = "myelon"`: the crate through which disruptor-mp is reached, if it is not a dependency under its own name.
-///   That crate has to say `pub use disruptor_mp::*`.
+///   That crate must contain `pub use disruptor_mp::*`.
 pub use disruptor_mp_derive::event;
 
 /// The largest [`Event::SLOT_ALIGN`], and the largest alignment of an event's type, in bytes: two cache lines.
 pub const SLOT_ALIGN_MAX: usize = 128;
 
-/// A type that may live in a slot of a ring: every process that maps the ring may read it in place, whatever bytes are
-/// there.
+/// A type that may be in a slot of a ring: every process that maps the ring may read it in place, with any bytes in the
+/// slot.
 ///
 /// Write [`#[event]`](crate::event) on a struct to make it one. Numbers of a fixed width (`u8` to `u64`, `i8` to `i64`,
 /// `f32`, `f64`), arrays of events and structs of events are events.
 ///
 /// These are not:
-/// - pointers, references and everything that holds one (`Box`, `Vec`, `String`): they mean nothing in another process;
-/// - `bool`, `char` and enums: some of their bit patterns are invalid, and a peer may leave any (use `u8`, `u32`);
+/// - pointers, references and every type that contains one (`Box`, `Vec`, `String`): they mean nothing in another
+///   process;
+/// - `bool`, `char` and enums: some of their bit patterns are invalid, and a peer may write any pattern (use `u8`,
+///   `u32`);
 /// - structs with padding: its bytes are uninitialised, and would be published (give it a name, `_pad0: [u8; 4]`);
 /// - `usize` and `isize`, because their width differs between processes (use `u64`, `i64`);
 /// - `u128` and `i128`, because their alignment differs between targets and has changed between compilers (use `[u64;
 ///   2]`).
 ///
-/// The trait is safe to implement: what makes an event sound is checked by zerocopy's derives behind the supertraits,
-/// and nothing in this crate trusts [`SLOT_ALIGN`](Self::SLOT_ALIGN) or [`schema`](Self::schema) with memory safety.
+/// The trait is safe to implement: zerocopy's derives for the supertraits check what makes an event sound, and no
+/// memory safety in this crate depends on [`SLOT_ALIGN`](Self::SLOT_ALIGN) or [`schema`](Self::schema).
 ///
 /// # Example
 /// ```
@@ -131,21 +134,22 @@ pub trait Event: FromBytes + IntoBytes + Immutable + KnownLayout + Copy + Send +
     /// The alignment of the event inside its slot, in bytes: a power of two, at least `align_of::<Self>()`, at most
     /// [`SLOT_ALIGN_MAX`]. The ring places every event at a multiple of it.
     ///
-    /// It is more than the type's own alignment where the *contents* need it, such as bytes that a codec reads in
-    /// place.
+    /// It is larger than the type's own alignment if the *contents* need it, such as bytes that a codec reads in place.
     const SLOT_ALIGN: usize;
 
     /// The names, types, offsets and sizes that two processes have to agree on before they share a ring of this type.
     ///
-    /// # Panics If the type is too large to be described, see [`Schema::with_field`]. It does so always or never, and
+    /// # Panics
+    /// If the type is too large to be described, see [`Schema::with_field`]. For a type it panics always or never, and
     /// first when a ring of the type is created.
     fn schema() -> Schema;
 }
 
-/// The alignment a ring gives to an `E` in its slot, in bytes: [`Event::SLOT_ALIGN`] after it has been checked. The
-/// trait is safe, so an implementation written by hand may say anything there; a layout has to ask here.
+/// The alignment that a ring gives to an `E` in its slot, in bytes: [`Event::SLOT_ALIGN`] after a check. The trait is
+/// safe, so a hand-written implementation may have any value there; a layout must use this function.
 ///
-/// # Panics If `E::SLOT_ALIGN` is no power of two, less than the type's own alignment or more than [`SLOT_ALIGN_MAX`],
+/// # Panics
+/// If `E::SLOT_ALIGN` is no power of two, less than the type's own alignment or more than [`SLOT_ALIGN_MAX`],
 /// or if `E` has no bytes. In a constant, as in a ring's layout, that is a compile error.
 pub const fn slot_align<E: Event>() -> usize {
     assert!(size_of::<E>() > 0, "an event has at least one byte");

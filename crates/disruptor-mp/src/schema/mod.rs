@@ -22,23 +22,23 @@ pub use message::{
 pub(crate) use numbered::Numbered;
 pub use numbered::{RowName, SchemaDifference};
 
-/// The most fields a schema has, fields of nested events included. More would make the schema section of a segment
-/// larger than most rings, and the limit bounds what a damaged segment can make a reader do.
+/// The largest number of fields of a schema, including fields of nested events. More would make the schema section of a
+/// segment larger than most rings. The limit also bounds what a damaged segment can make a reader do.
 pub const FIELDS_MAX: usize = 4096;
 
-/// The most bytes a field's name (dots included), a field's type or the event's name has. A name is for a person to
-/// read; longer ones come from damage, not from programmers.
+/// The longest name of a field (including dots), of a field's type or of an event, in bytes. Longer names come from
+/// damage, not from programmers.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// The description of an event type: what has to be equal for two processes to share a ring of it.
+/// The description of an event type: it must be equal in two processes that share a ring of it.
 ///
-/// A segment carries the encoded schema of its events ([`encode`](Self::encode)). Who opens it compares the
+/// A segment carries the encoded schema of its events ([`encode`](Self::encode)). A process that opens it compares the
 /// [`fingerprint`](Self::fingerprint) with that of its own type, and explains a mismatch with
 /// [`first_difference`](Self::first_difference).
 ///
 /// The field list is flat. A field that is itself an event is preceded by its own fields under dotted names, and an
-/// array of events by the fields of its first element under `[]`, so that the first row that differs names the culprit
-/// and not the struct around it:
+/// array of events by the fields of its first element under `[]`, so that the first row that differs names the exact
+/// field and not the struct around it:
 ///
 /// ```
 /// use disruptor_mp::{Event, event};
@@ -76,8 +76,7 @@ pub struct Schema {
     content_tag: Option<String>,
 }
 
-/// One row of a [`Schema`]: a field, where it lies and how large it is. Sizes are in bytes, offsets from the start of
-/// the event.
+/// One row of a [`Schema`]: a field, its offset and its size. Sizes are in bytes, offsets from the start of the event.
 ///
 /// Displayed as `` `step` is u32 at offset 8 ``.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,10 +88,10 @@ pub struct Field {
 }
 
 impl Schema {
-    /// The description of `T` with no fields yet: all there is to say about a number.
+    /// The description of `T` with no fields yet. For a number it is complete.
     ///
-    /// `type_name` is the name by which another process has to know the type. It carries no module path, because two
-    /// programs may keep the same struct in different modules.
+    /// `type_name` is the name that the type must have in every process. It has no module path, because two programs
+    /// may keep the same struct in different modules.
     ///
     /// # Panics
     /// If `type_name` is empty, longer than [`NAME_BYTES_MAX`] or contains control characters.
@@ -111,9 +110,10 @@ impl Schema {
     /// Adds the field `name` of type `F`, `offset_bytes` from the start of the event, after the fields that `F` itself
     /// has.
     ///
-    /// # Panics If the field ends beyond the event, if a name (with its dots) is longer than [`NAME_BYTES_MAX`] or
-    /// contains control characters, or if there are now more than [`FIELDS_MAX`] fields. The type is too large or too
-    /// deeply nested to be an event: make arrays of the fields that repeat.
+    /// # Panics
+    /// If the field ends beyond the event, if a name (with its dots) is longer than [`NAME_BYTES_MAX`] or contains
+    /// control characters, or if there are now more than [`FIELDS_MAX`] fields. Such a type is too large or too deeply
+    /// nested to be an event: put repeated fields into arrays.
     #[must_use]
     pub fn with_field<F: Event>(mut self, name: &str, offset_bytes: usize) -> Self {
         let Schema { type_name, size_bytes, fields, .. } = F::schema();
@@ -129,10 +129,10 @@ impl Schema {
         self
     }
 
-    /// Adds what the event type does not say: what its bytes carry.
+    /// Adds what the bytes carry, if the event type does not say it.
     ///
     /// # Panics
-    /// If the tag [is no name](Self::is_content_tag).
+    /// If the tag [is not valid](Self::is_content_tag).
     #[must_use]
     pub fn with_content_tag(self, tag: impl Into<String>) -> Self {
         let tag = tag.into();
@@ -140,8 +140,8 @@ impl Schema {
         Self { content_tag: Some(tag), ..self }
     }
 
-    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes, none of which is a control character or
-    /// another that cannot be seen; or the text of a [`MessageSchema`], which may be longer.
+    /// Whether `text` can be a content tag: 1 to [`NAME_BYTES_MAX`] bytes without control characters and other
+    /// invisible characters; or the text of a [`MessageSchema`], which may be longer.
     pub fn is_content_tag(text: &str) -> bool {
         is_name(text) || (is_visible(text) && MessageSchema::parse(text).is_ok())
     }
@@ -194,7 +194,7 @@ impl Schema {
         self.content_tag.as_deref()
     }
 
-    /// The content tag of an encoded schema, if it is one and has one.
+    /// The content tag of an encoded schema; `None` if it has none, or is not a schema.
     pub(crate) fn content_tag_in(encoded: &[u8]) -> Option<String> {
         Self::decode(encoded).ok()?.content_tag
     }
@@ -202,10 +202,10 @@ impl Schema {
     /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over
     /// [`encode`](Self::encode).
     ///
-    /// It depends on the words of the source only: not on the build, the compiler's version or the module of the
-    /// struct, and on the platform only where the platform lays the struct out differently. The name of the struct is
-    /// part of it: a ring of one type is refused as a ring of another even if their fields agree. It guards against
-    /// mistakes, not against malice.
+    /// It depends on the source text only: not on the build, the compiler's version or the module of the struct. It
+    /// depends on the platform only if the platform lays out the struct differently. The name of the struct is part of
+    /// it: a ring of one type is refused as a ring of another even if their fields agree. It protects from mistakes,
+    /// not from attacks.
     pub fn fingerprint(&self) -> u64 {
         fnv1a(&self.encode())
     }
@@ -260,7 +260,8 @@ fn assert_name(name: &str) {
     );
 }
 
-/// Whether a schema may hold this name. What disguises a line is refused because names end up on terminals.
+/// Whether a schema may contain this name. Characters that disguise a line are refused, because names are printed on
+/// terminals.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && is_visible(name)
 }
@@ -269,7 +270,7 @@ fn is_visible(text: &str) -> bool {
     !text.chars().any(crate::text::disguises)
 }
 
-/// The hash behind every fingerprint.
+/// The hash function of every fingerprint.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;

@@ -8,15 +8,15 @@ use super::difference::{Difference, Row, RowDifference};
 use super::message::{MessageDifference, MessageSchema};
 use core::fmt;
 
-/// A difference, as far as numbers say it.
+/// A difference in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Numbered {
     what: What,
-    /// Which row of the segment's schema; of one that the segment has not, the row before which it would stand.
+    /// The row of the segment's schema. For a row that the segment does not have, the row before which it would be.
     row: u32,
 }
 
-/// What differs. Events and messages have numbers of their own, so that none is taken for the other's.
+/// What differs. Events and messages have different numbers, so that they cannot be confused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
     EventName,
@@ -85,13 +85,13 @@ impl Numbered {
         )
     }
 
-    /// Its number, which is not 0; `None`: it has none, so far down is the row.
+    /// Its number, which is not 0; `None`: the row is too far down to have a number.
     pub(crate) fn number(self) -> Option<u64> {
         let what = WHATS.iter().position(|&known| known == self.what).expect("each is in the list") as u64 + 1;
         (self.row >> ROW_BITS == 0).then(|| what << ROW_BITS | u64::from(self.row))
     }
 
-    /// That of a number, which may be any.
+    /// The difference with a number, which may be any number.
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         let what = usize::try_from(number >> ROW_BITS).ok()?.checked_sub(1)?;
         let row = (number & ((1 << ROW_BITS) - 1)) as u32;
@@ -131,8 +131,8 @@ const ROW_BITS: u32 = 14;
 
 const _: () = assert!(super::FIELDS_MAX < 1 << ROW_BITS && super::MESSAGE_SCHEMA_BYTES_MAX <= 1 << ROW_BITS);
 
-/// In what the type of a process that was refused differs from that of the ring, in the words of the ring's own schema.
-/// The process has said a number and no text.
+/// How the type of a refused process differs from that of the ring, in the words of the ring's own schema. The process
+/// has reported a number and no text.
 ///
 /// Displayed as one clause: `` field `Cfg.max_len` differs ``.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -148,19 +148,19 @@ pub enum SchemaDifference {
         /// The name in the ring.
         ours: String,
     },
-    /// It says something else of this: another type, place or number, or it has another name.
+    /// Its schema says something else of this row: another type, place or number, or another name.
     Changed {
         /// What it is about.
         row: RowName,
     },
-    /// It does not have this.
+    /// It does not have this row.
     Missing {
         /// What it is about.
         row: RowName,
     },
-    /// It has something that the ring has not.
+    /// It has a row that the ring does not have.
     Added {
-        /// What it comes after in the ring; `None`: it comes first.
+        /// The row of the ring after which it comes; `None`: it comes first.
         after: Option<RowName>,
     },
     /// All fields of its event are the same, but not the size or the alignment.
@@ -223,7 +223,7 @@ mod tests {
         Numbered::from_number(number)?.named_by(&schema).map(|difference| difference.to_string())
     }
 
-    /// The first text is that of the process that is refused, the second that of the ring.
+    /// The first text is that of the refused process, the second that of the ring.
     #[test]
     fn each_change_of_a_message_is_named_by_the_schema_of_the_ring_alone() {
         let ring = "message/1 bincode struct Cfg { max_len: u32, kind: Kind } enum Kind { Nothing, Number { 0: u64 } }";

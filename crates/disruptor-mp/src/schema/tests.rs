@@ -22,7 +22,7 @@ fn rows(schema: &Schema) -> Vec<String> {
     schema.fields.iter().map(ToString::to_string).collect()
 }
 
-/// A schema with fields of 8 bytes, or of as many as the type's name says.
+/// A schema with fields of 8 bytes, or of the size that the type's name says.
 fn schema(type_name: &str, fields: &[(&str, &str, u64)]) -> Schema {
     let fields = fields.iter().map(|&(name, type_name, offset_bytes)| {
         let size_bytes = if type_name == "u32" { 4 } else { 8 };
@@ -254,7 +254,7 @@ mod differences {
 mod bytes {
     use super::*;
 
-    /// The picture in `encoding`, once in bytes.
+    /// The picture in `encoding`, as bytes.
     #[test]
     fn encoding_is_the_documented_one() {
         let picture: &[&[u8]] = &[
@@ -305,7 +305,7 @@ mod bytes {
         assert_eq!(Schema::decode(&bytes), Ok(schema));
     }
 
-    /// Claims about numbers of rows, lengths and sizes that the bytes do not keep.
+    /// Numbers of rows, lengths and sizes that the bytes do not have.
     #[test]
     fn false_claims_are_refused_by_name() {
         let bytes = Leg::schema().encode();
@@ -382,7 +382,7 @@ mod bytes {
             prop_assert_eq!(here.fingerprint() == there.fingerprint(), here == there);
         }
 
-        /// Pure noise dies in the head, so most cases get a head that promises rows.
+        /// Random bytes are refused at the head, so most cases get a head that announces rows.
         #[test]
         fn any_bytes_are_decoded_or_refused(
             has_head in any::<bool>(),

@@ -34,7 +34,7 @@ pub enum GcOutcome {
 /// What is at a place.
 #[derive(Clone, Debug)]
 pub(crate) struct Occupant {
-    /// What people call it.
+    /// Its name for people.
     pub(crate) called: String,
     pub(crate) make: SegmentMake,
     /// Whether a process uses it: one that holds a lock byte.
@@ -55,13 +55,13 @@ pub(crate) fn occupant(place: &Place) -> Result<Option<Occupant>, OpenError> {
     Ok(header::make_of(&start).map(occupant))
 }
 
-/// What people call the object at `place`, if this process can read it: for errors about a segment that it has not
-/// opened.
+/// The name for people of the object at `place`, if this process can read it: for errors about a segment that it has
+/// not opened.
 pub(crate) fn called_at(place: &Place) -> String {
     occupant(place).ok().flatten().map_or_else(|| place.to_string(), |occupant| occupant.called)
 }
 
-/// What people call the segment at `place` that begins with `start`.
+/// The name for people of the segment at `place` that begins with `start`.
 fn called(place: &Place, start: &[u8]) -> String {
     match header::parse_header(start, u64::MAX) {
         Ok(header) => place.clone().titled(header.title).to_string(),

@@ -77,7 +77,7 @@ pub struct SegmentMake {
 }
 
 impl SegmentMake {
-    /// What this build makes.
+    /// The make of segments of this build.
     pub(crate) fn ours(kind: Kind) -> Self {
         Self { kind: Some(kind), abi: ABI, is_native: true }
     }
@@ -177,7 +177,7 @@ pub(crate) struct Header {
     pub(crate) places: u32,
     /// The prefix of their ids; empty if any id will do.
     pub(crate) prefix: String,
-    /// What people call it.
+    /// Its title.
     pub(crate) title: Title,
     /// Distinguishes the content of the segment from any other content; 0 if it does not say.
     pub(crate) fingerprint: u64,

@@ -210,7 +210,7 @@ impl Segment {
         &self.place
     }
 
-    /// What people call it, for reports and errors: its session and rank, and then where it is.
+    /// Its name for reports and errors: its session and rank, and then its place.
     pub(crate) fn called(&self) -> String {
         self.place.to_string()
     }

@@ -134,9 +134,9 @@ pub(crate) enum Site {
     ReleasedStored,
     /// That such a word is reused only after the gate has passed the message in it.
     ReleasedFree,
-    /// That word, stored after the gate that made it free: Release.
+    /// The word of a released message, stored after the gate that made it free: Release.
     ReleasedRelease,
-    /// A successor's look at that word: Acquire.
+    /// A successor's look at such a word: Acquire.
     ReleasedAcquire,
     /// That a joiner forgets what consumers of other ids released in its entry.
     ReleasedCleared,

@@ -33,7 +33,7 @@ const HOPE: Duration = Duration::from_micros(20);
 /// How long a waiter spins before it sleeps at the bell, if it spins at all.
 const SOON: Duration = Duration::from_micros(10);
 
-/// What an event may cost in cpu time: this, or a part of the gap to it, whichever is more.
+/// The cpu time that an event may cost: this, or a part of the gap to it, whichever is more.
 const COST: Duration = Duration::from_micros(50);
 const GAP_TO_COST: u64 = 4;
 

@@ -10,15 +10,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A type that can say what messages of it are made of. Numbers, texts, lists, maps, options and tuples do;
-/// `#[message]` makes a struct or an enum do so.
+/// A type that can describe what its messages consist of. Numbers, texts, lists, maps, options and tuples can;
+/// `#[message]` implements it for a struct or an enum.
 ///
-/// `C` stands for the derives that write the type, such as serde's: a field that serde skips is there in an archive of
-/// rkyv. What writes a number or a list in one way only is described for every `C`.
+/// `C` represents the derives that write the type, such as serde's: a field that serde skips exists in an archive of
+/// rkyv. Types that every library writes in the same way, such as numbers and lists, are described for every `C`.
 ///
-/// The trait is safe to implement: nothing trusts a description with memory safety. A wrong one lets programs share a
-/// stream although they should not. A type with a codec of its own has a tag in place of a description; change the tag
-/// with the bytes:
+/// The trait is safe to implement: no memory safety depends on a description. A wrong one lets programs share a stream
+/// although they should not. A type with a codec of its own has a tag instead of a description; change the tag when the
+/// bytes change:
 ///
 /// ```
 /// use disruptor_mp::schema::{Described, MessageSchema, Types};
@@ -46,11 +46,11 @@ use std::time::Duration;
             `#[message(opaque = \"name/1\")]`"
 )]
 pub trait Described<C>: 'static {
-    /// Tells `types` what this type is made of, and returns the name by which a schema refers to it.
+    /// Tells `types` what this type consists of, and returns the name by which a schema refers to it.
     fn describe(types: &mut Types<C>) -> String;
 }
 
-/// Whether a schema calls a type of the standard library so.
+/// Whether a schema uses this name for a type of the standard library.
 pub(super) fn is_standard(name: &str) -> bool {
     [PLAIN, AROUND_ONE, POINTERS, &["BTreeMap", "HashMap", "HashSet", "Result", "PhantomData"]].concat().contains(&name)
 }
@@ -139,7 +139,7 @@ impl<C, T: Described<C>, E: Described<C>> Described<C> for Result<T, E> {
     }
 }
 
-/// Nothing is written for it, whatever it is of.
+/// A codec writes nothing for it, for any `T`.
 impl<C, T: ?Sized + 'static> Described<C> for PhantomData<T> {
     fn describe(_types: &mut Types<C>) -> String {
         "PhantomData".to_owned()

@@ -4,7 +4,7 @@ use super::{Body, MessageField, MessageSchema};
 use crate::schema::difference::{Row, RowDifference, first_row_difference, write_difference};
 use core::fmt;
 
-/// The first thing that differs between the message of this process (*here*) and the one of a ring (*there*).
+/// The first difference between the message of this process (*here*) and the one of a ring (*there*).
 ///
 /// Displayed as one clause: `` field `Step.id` is u32 at position 0 here, but u64 at position 0 there ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum MessageDifference {
     Row(RowDifference<MessageRow>),
 }
 
-/// One thing that a schema says: a type, a field or a variant, and what it is.
+/// One row of a schema: a type, a field or a variant, and what it is.
 ///
 /// Displayed as `` field `Step.id` is u64 at position 0 ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct MessageRow {
     said: Said,
 }
 
-/// What a row says of the thing that it names.
+/// What a row says about its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Said {
@@ -47,25 +47,25 @@ pub enum Said {
     Enum,
     /// It is a variant.
     Variant {
-        /// What stands in the bytes for it.
+        /// The number that represents it in the bytes.
         number: i64,
     },
     /// It is a field.
     Field {
-        /// Of what type.
+        /// Its type.
         type_name: String,
-        /// Which one of its struct or variant, from 0.
+        /// Its position in its struct or variant, from 0.
         position: usize,
     },
 }
 
 impl MessageRow {
-    /// What the row is about: `Step`, `Step.id`, `Kind::Number`, `Kind::Number.0`.
+    /// The subject of the row: `Step`, `Step.id`, `Kind::Number`, `Kind::Number.0`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says about it.
+    /// What the row says about its subject.
     pub fn said(&self) -> &Said {
         &self.said
     }
@@ -102,7 +102,7 @@ impl fmt::Display for MessageRow {
 }
 
 impl MessageSchema {
-    /// Everything that the schema says, in order: each type, and after it its members.
+    /// All rows of the schema, in order: each type, and after it its members.
     pub fn rows(&self) -> Vec<MessageRow> {
         let mut rows = Vec::new();
         for definition in &self.definitions {

@@ -15,15 +15,15 @@ pub use difference::{MessageDifference, MessageRow, Said};
 pub use text::MessageSchemaError;
 pub use types::{Fields, Types, Variants};
 
-/// The most bytes of a schema's text. About five hundred fields fit; a type with more has parts that deserve to be
+/// The largest size of a schema's text in bytes. About five hundred fields fit; in a larger type, make parts
 /// [opaque](Types::opaque). The limit bounds what a damaged segment can make a reader do, and two such texts fit into
-/// one variable of a process's environment, where a topology hands them to its workers.
+/// one variable of a process's environment, in which a topology passes them to its workers.
 pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
 
-/// The description of a type of message: what has to be equal for two programs to understand each other.
+/// The description of a type of message: it must be equal in two programs that exchange the message.
 ///
-/// It is displayed as its text, in which a ring carries it; [`parse`](Self::parse) is the way back. A schema has
-/// exactly one text.
+/// It is displayed as its text, which a ring carries; [`parse`](Self::parse) reads the text back. A schema has exactly
+/// one text.
 ///
 /// ```
 /// use disruptor_mp::schema::{Described, MessageSchema, Types};
@@ -55,11 +55,11 @@ pub const MESSAGE_SCHEMA_BYTES_MAX: usize = 16_384;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageSchema {
     codec: String,
-    /// The first one is the message; each has a name that no other has.
+    /// The first one is the message; the names are unique.
     definitions: Vec<Definition>,
 }
 
-/// A struct or an enum that the message is, or has in it.
+/// A struct or an enum: the message itself, or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Definition {
     name: String,
@@ -75,7 +75,7 @@ enum Body {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Variant {
     name: String,
-    /// What stands in the bytes for it.
+    /// The number that represents it in the bytes.
     number: i64,
     fields: Vec<MessageField>,
 }
@@ -87,12 +87,12 @@ struct MessageField {
 }
 
 impl MessageSchema {
-    /// The schema of `T` as `codec` writes it. `C` stands for the derives that the codec uses.
+    /// The schema of `T` as `codec` writes it. `C` represents the derives that the codec uses.
     ///
     /// # Panics
-    /// If `codec` or a name in the type cannot stand in a schema, or if the text is longer than
-    /// [`MESSAGE_SCHEMA_BYTES_MAX`]. It does so always or never, and first when a stream of the type is created or
-    /// attached to: make large parts opaque, or messages of their own.
+    /// If `codec` or a name in the type is not valid in a schema, or if the text is longer than
+    /// [`MESSAGE_SCHEMA_BYTES_MAX`]. For a type it panics always or never, and first when a stream of the type is
+    /// created or attached to: make large parts opaque, or make them separate messages.
     pub fn of<C, T: Described<C> + ?Sized>(codec: &str) -> Self {
         assert!(text::is_word(codec), "{codec:?} cannot be the name of a codec");
         let mut types = Types::new();
@@ -119,8 +119,8 @@ impl MessageSchema {
 
     /// 64 bits that are equal for equal schemas and differ for all others that occur in practice: FNV-1a over the text.
     ///
-    /// It depends on the words of the source only: not on the build, the compiler, the machine or the module. For logs
-    /// and for comparing at a glance; it guards against mistakes, not against malice.
+    /// It depends on the source text only: not on the build, the compiler, the machine or the module. It is for logs
+    /// and quick comparisons; it protects from mistakes, not from attacks.
     pub fn fingerprint(&self) -> u64 {
         super::fnv1a(self.to_string().as_bytes())
     }

@@ -12,7 +12,7 @@ fn difference(here: &str, there: &str) -> String {
     schema(here).first_difference(&schema(there)).expect("the schemas differ").to_string()
 }
 
-/// What `types` are told of it by hand.
+/// A hand-written description.
 macro_rules! described {
     ($($type:ty, $types:ident => $told:expr;)*) => {$(
         impl<C> Described<C> for $type {
@@ -148,7 +148,7 @@ mod description {
         );
     }
 
-    /// Otherwise two structs with the types of two fields exchanged would have one schema.
+    /// Otherwise two structs with the types of two fields exchanged would have the same schema.
     #[test]
     fn a_type_that_is_called_as_one_of_the_standard_library_is_told_apart_from_it() {
         struct Vec<T>(T);
@@ -361,7 +361,7 @@ mod texts {
         assert_eq!(refusal(&long), "a schema of 35023 bytes is too long, it has at most 16384");
     }
 
-    /// Deeper than any stack, as far as there is room.
+    /// Nesting deeper than any stack, up to the limit of the text.
     #[test]
     fn nesting_without_end_is_read_without_recursion() {
         let deep = format!("struct A {{ f: {}u8{} }}", "Vec<".repeat(3000), ">".repeat(3000));
@@ -423,7 +423,7 @@ mod texts {
             }
         }
 
-        /// Bytes of a peer: a text that is a schema but for one place, or for its end.
+        /// Bytes of a peer: the text of a schema with one place changed, or without its end.
         #[test]
         fn damaged_texts_are_refused_or_are_schemas(
             schema in schemas(),

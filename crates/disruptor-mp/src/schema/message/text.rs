@@ -15,15 +15,15 @@ use super::{Body, Definition, MESSAGE_SCHEMA_BYTES_MAX, MessageField, MessageSch
 use crate::schema::{is_name, is_visible};
 use core::fmt;
 
-/// With the number of this form of the text. Another form gets another number.
+/// Contains the number of this form of the text. Another form gets another number.
 const FORM: &str = "message/1 ";
 
-/// Why a text is no schema of a message: it is a tag that a programmer chose, is damaged, or was written by another
-/// version.
+/// Why a text is not a schema of a message: it is a tag that a programmer chose, it is damaged, or another version
+/// wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageSchemaError {
-    /// The text does not begin as a schema of this form does.
+    /// The text does not begin like a schema of this form.
     #[error("the text is no schema of a message: it does not begin with `{}`", FORM.trim_end())]
     OtherForm,
     /// The text is longer than any schema.
@@ -32,25 +32,25 @@ pub enum MessageSchemaError {
         /// Its length.
         len_bytes: usize,
     },
-    /// Something else stands where the schema should go on.
+    /// There is something else where the schema should continue.
     #[error("the schema of a message has no {wanted} at byte {at_bytes}")]
     Syntax {
-        /// Where, from the beginning of the text.
+        /// The byte, counted from the beginning of the text.
         at_bytes: usize,
-        /// What should stand there.
+        /// What should be there.
         wanted: &'static str,
     },
-    /// The text can be read, but a schema is not written in this way.
+    /// The text can be read, but it is not the one text of its schema.
     #[error("the schema of a message is not written in the form that programs compare")]
     NotCanonical,
 }
 
 impl MessageSchema {
-    /// Reads a schema back. The text may be anything: the worst that happens is an error, and time and memory are in
-    /// proportion to its length.
+    /// Reads a schema back. For any text the worst result is an error, and time and memory are in proportion to its
+    /// length.
     ///
     /// # Errors
-    /// Any [`MessageSchemaError`]: the text is none that a schema of this version is displayed as.
+    /// Any [`MessageSchemaError`]: no schema of this version is displayed as this text.
     pub fn parse(text: &str) -> Result<Self, MessageSchemaError> {
         if text.len() > MESSAGE_SCHEMA_BYTES_MAX {
             return Err(MessageSchemaError::TooLong { len_bytes: text.len() });
@@ -61,30 +61,30 @@ impl MessageSchema {
     }
 }
 
-/// Whether a codec, a field, a variant or a tag can be called so.
+/// Whether this can be the name of a codec, a field, a variant or a tag.
 pub(super) fn is_word(text: &str) -> bool {
     is_name(text) && !text.contains(|c: char| c.is_whitespace() || "{}()[]<>,:'".contains(c))
 }
 
-/// Whether a struct or an enum can be called so: a word, and perhaps the arguments of its parameters. As long as any
-/// name, since the rows of a schema repeat it.
+/// Whether this can be the name of a struct or an enum: a word, and perhaps the arguments of its parameters. It has the
+/// length limit of other names, because the rows of a schema repeat it.
 pub(super) fn is_type_definition(text: &str) -> bool {
     let arguments = &text[base_of(text).len()..];
     is_name(text) && is_word(base_of(text)) && is_type(text) && (arguments.is_empty() || arguments.ends_with('>'))
 }
 
-/// What stands before the arguments of a type.
+/// The name of a type without its arguments.
 pub(super) fn base_of(name: &str) -> &str {
     name.split('<').next().unwrap_or(name)
 }
 
-/// Whether a type can be called so: brackets in pairs, and commas only between them.
+/// Whether this can be the name of a type: brackets in pairs, and commas only inside them.
 pub(super) fn is_type(text: &str) -> bool {
     let mut scanner = Scanner { len_bytes: text.len(), rest: text };
     is_visible(text) && scanner.type_name().is_ok() && scanner.rest.is_empty()
 }
 
-/// What is still to be read.
+/// The text that is still to be read.
 struct Scanner<'a> {
     len_bytes: usize,
     rest: &'a str,
@@ -188,7 +188,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Up to where no bracket is open and the text goes on with a comma, a brace, or not at all.
+    /// Reads up to a comma, a brace or the end of the text at which no bracket is open.
     fn type_name(&mut self) -> Result<String, MessageSchemaError> {
         let mut open = 0_usize;
         let mut end = self.rest.len();

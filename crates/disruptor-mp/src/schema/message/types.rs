@@ -7,12 +7,12 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
-/// The types that a message is made of, as far as they have been told. [`Described::describe`] gets it and adds to it.
+/// The types that a message consists of, as described so far. [`Described::describe`] gets it and adds to it.
 #[derive(Debug)]
 pub struct Types<C> {
-    /// In the order in which they were met; without a body as long as their members are being told.
+    /// In the order in which they were met. Without a body while their members are being described.
     definitions: Vec<(String, Option<Body>)>,
-    /// What is defined, or is being defined, and how it is called here.
+    /// The types that are defined, or are being defined, with their names here.
     names: HashMap<TypeId, String>,
     codec: PhantomData<fn(C)>,
 }
@@ -36,10 +36,10 @@ impl<C> Types<C> {
         Self { definitions: Vec::new(), names: HashMap::new(), codec: PhantomData }
     }
 
-    /// Defines the struct `T` unless it is there already, and returns how a schema refers to it.
+    /// Defines the struct `T` unless it is defined already, and returns the name by which a schema refers to it.
     ///
-    /// `name` has no module path, because two programs may keep the same struct in different modules, and the arguments
-    /// of its parameters: `Envelope<Step>`.
+    /// `name` has no module path, because two programs may keep the same struct in different modules. It includes the
+    /// arguments of its parameters: `Envelope<Step>`.
     ///
     /// # Panics
     /// If a name cannot stand in a schema.
@@ -55,8 +55,8 @@ impl<C> Types<C> {
         })
     }
 
-    /// Defines the enum `T` unless it is there already, and returns how a schema refers to it. The name is as for
-    /// [`define_struct`](Self::define_struct).
+    /// Defines the enum `T` unless it is defined already, and returns the name by which a schema refers to it. The name
+    /// is as for [`define_struct`](Self::define_struct).
     ///
     /// # Panics
     /// If a name cannot stand in a schema.
@@ -72,10 +72,11 @@ impl<C> Types<C> {
         })
     }
 
-    /// How a schema refers to a type that it does not look into. The tag stands for the bytes: it changes when they do.
+    /// The name by which a schema refers to a type that it does not describe. The tag represents the bytes: change it
+    /// when they change.
     ///
     /// # Panics
-    /// If the tag cannot stand in a schema: it is 1 to 256 visible characters without spaces, brackets, commas and
+    /// If the tag is not valid in a schema: it must be 1 to 256 visible characters without spaces, brackets, commas and
     /// colons.
     pub fn opaque(&mut self, tag: &str) -> String {
         assert!(
@@ -91,20 +92,20 @@ impl<C> Types<C> {
         }
         assert!(is_type_definition(&plain), "{plain:?} cannot be the name of a type in a schema");
         let namesakes: Vec<String> = self.called(&plain);
-        // A program's own `Vec` is not the one that every schema means by it.
+        // A program's own `Vec` is not the `Vec` of the standard library.
         let unnumbered = (!is_standard(base_of(&plain))).then(|| plain.clone());
         let numbered = (2..).map(|number| format!("{plain}'{number}"));
         let name = unnumbered.into_iter().chain(numbered).find(|name| !namesakes.contains(name));
         let name = name.expect("there is always another number");
         let at = self.definitions.len();
-        // Before its members are told: one of them may be of this type.
+        // Before its members are described: one of them may be of this type.
         self.names.insert(TypeId::of::<T>(), name.clone());
         self.definitions.push((name.clone(), None));
         let body = body(self);
-        // Two types of one name that are made of the same are one type, wherever the program keeps them.
+        // Two types with the same name and the same description are one type, in whatever module they are.
         let is_same = |(known, its): &&(String, Option<Body>)| namesakes.contains(known) && its.as_ref() == Some(&body);
         if let Some((known, _)) = self.definitions.iter().find(is_same).cloned() {
-            // What stands after it are its members, which are complete; what is not yet stands before it.
+            // The definitions after it are its members, which are complete; incomplete ones are before it.
             self.definitions.remove(at);
             self.names.insert(TypeId::of::<T>(), known.clone());
             return known;
@@ -113,19 +114,19 @@ impl<C> Types<C> {
         name
     }
 
-    /// The names here of the types that are called so in the source.
+    /// The names here of the types with this name in the source.
     fn called(&self, plain: &str) -> Vec<String> {
         let is_called =
             |name: &&String| name.strip_prefix(plain).is_some_and(|it| it.is_empty() || it.starts_with('\''));
         self.definitions.iter().map(|(name, _)| name).filter(is_called).cloned().collect()
     }
 
-    /// What was told, with the type of that name first.
+    /// All definitions, with the type of that name first.
     pub(super) fn into_definitions(self, name: String) -> Vec<Definition> {
         let complete = |(name, body): (String, Option<Body>)| Some(Definition { name, body: body? });
         let mut definitions: Vec<Definition> = self.definitions.into_iter().filter_map(complete).collect();
         match definitions.iter().position(|definition| definition.name == name) {
-            // The arguments of a generic type were told before it.
+            // The arguments of a generic type were described before it.
             Some(at) => definitions[..=at].rotate_right(1),
             // A list or an opaque type as the whole message.
             None => {
@@ -138,7 +139,7 @@ impl<C> Types<C> {
 }
 
 impl<C> Fields<'_, C> {
-    /// The next field, of type `T`. The fields of a tuple are called `0`, `1` and so on.
+    /// The next field, of type `T`. The fields of a tuple have the names `0`, `1` and so on.
     ///
     /// # Panics
     /// If the name cannot stand in a schema.
@@ -147,7 +148,7 @@ impl<C> Fields<'_, C> {
         self.push(name, type_name)
     }
 
-    /// The next field, of a type that the schema does not look into: see [`Types::opaque`].
+    /// The next field, of a type that the schema does not describe: see [`Types::opaque`].
     ///
     /// # Panics
     /// If the name or the tag cannot stand in a schema.
@@ -165,7 +166,7 @@ impl<C> Fields<'_, C> {
 }
 
 impl<C> Variants<'_, C> {
-    /// The next variant, with the number that stands in the bytes for it.
+    /// The next variant, with the number that represents it in the bytes.
     ///
     /// # Panics
     /// If a name cannot stand in a schema.

@@ -55,7 +55,7 @@ struct Machine {
     rng: Rng,
     /// The factor on the measured lateness.
     slow: u64,
-    /// Of a hundred moments at which the waiter would wake or see its event, how many the host delays by up to 2 ms.
+    /// The percentage of wakes and looks that the host delays by up to 2 ms.
     stolen: u64,
 }
 
@@ -176,7 +176,7 @@ fn figure(policy: &mut dyn Policy, traffic: Traffic) -> Figure {
     world.run(policy, EVENTS)
 }
 
-/// What an event may cost where the gaps are not short, in parts of a core.
+/// The cpu time that an event may cost where the gaps are not short, in parts of a core.
 fn share_max(figure: &Figure) -> f64 {
     // Every strategy makes the looks before the first reading of the clock.
     (50.0 / figure.gap_us()).max(0.25) + FIRST_SPINS.as_secs_f64() * 1e6 / figure.gap_us()

@@ -3,7 +3,7 @@
 use super::super::{HOPE, Plan, Rhythm, Seen};
 use std::time::{Duration, Instant};
 
-/// What decides where a waiter spins and where it sleeps.
+/// Decides when a waiter spins and when it sleeps.
 pub(super) trait Policy {
     fn plan(&self, begin: Instant) -> Plan;
 
