@@ -41,11 +41,11 @@ use std::time::Duration;
 ///     .build_producer(|| 0)?;
 /// producer.publish_with(Patience::Endless, |slot| *slot = 7)?;
 ///
-/// // Each worker, usually in a process of its own, begins with event 0. It says nothing of the size: 0 takes any.
+/// // Each worker, usually in a process of its own, begins with event 0. It gives no size: 0 accepts any.
 /// let worker = |rank: u32| {
 ///     SharedDisruptorBuilder::<u64>::new(&name, 0)
 ///         .with_consumer_id(format!("worker-{rank}"))
-///         .with_rank(rank) // stands in every report
+///         .with_rank(rank) // shown in every report
 ///         .build_consumer()
 /// };
 /// for mut worker in [worker(0)?, worker(1)?] {

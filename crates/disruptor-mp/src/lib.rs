@@ -95,8 +95,8 @@
 //!   [names the first field](MultiProcessError::IncompatibleEvent) that differs.
 //!
 //! What is *not* promised: protection from a process that may write to the segment and breaks the protocol, durability,
-//! and anything between machines. The protocols, with their bytes, orderings and what a crash at each step leaves
-//! behind, are in the project's `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004
+//! and anything between machines. The protocols, with their bytes, their orderings and the result of a crash at each
+//! step, are in the project's `rfcs/`: 0001 ring and segment, 0002 shared bytes, 0003 joining and leaving, 0004
 //! waiting, 0005 ownership, 0006 records.
 //!
 //! # Errors

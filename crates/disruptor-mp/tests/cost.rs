@@ -17,13 +17,13 @@ use testkit::watchdog::Watchdog;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Events that each way of publishing and consuming carries where allocations are counted.
+/// Events that each way of publishing and consuming carries while allocations are counted.
 const EVENTS: u64 = 1_000_000;
 
-/// Slots of the rings: few, so that a cost that comes once a lap comes often.
+/// Slots of the rings: few, so that a cost of once a lap comes often.
 const CAPACITY: usize = 64;
 
-/// Says how many events the process under strace carries; nobody else has it.
+/// How many events the process under strace carries; only that process has this variable.
 const EVENTS_VARIABLE: &str = "COST_EVENTS";
 
 #[event]
@@ -40,12 +40,12 @@ struct Ends {
     producer: SharedProducer<Step>,
     consumer: SharedConsumer<Step>,
     next: u64,
-    /// Far away: who waits for it hangs.
+    /// Far away: a call that waits for it hangs.
     deadline: Instant,
 }
 
-/// One way to carry events from the producer to the consumer: as many as it says, and all in the thread that calls it,
-/// so that nobody ever has to wait.
+/// One way to carry events from the producer to the consumer: its name, how many events it carries at once, and the
+/// function. It runs in one thread, so that no call ever waits.
 type Way = (&'static str, u64, fn(&mut Ends));
 
 const WAYS: [Way; 7] = [
@@ -102,7 +102,7 @@ impl Ends {
         producer
             .enable_required_consumer_liveness(RequiredConsumerLivenessConfig::new(["reader"]))
             .expect("no override");
-        // The first managed publish looks whether everybody is there.
+        // The first managed publish checks whether all required consumers have joined.
         producer.publish_managed(|_| ()).expect("room");
         let mut ends = Self { producer, consumer, next: 0, deadline: Instant::now() + Duration::from_secs(3600) };
         assert!(ends.consumer.skip());
@@ -142,15 +142,15 @@ fn system_calls_do_not_grow_with_the_number_of_events() {
         (Ok(few_calls), Ok(many_calls)) => (few_calls, many_calls),
         (Err(reason), _) | (_, Err(reason)) => testkit::skip!("{reason}"),
     };
-    // The harness has threads, and whether one of them sleeps for a moment varies. One call in a lap of the ring would
-    // be 90 000 / 64 * 7 more.
+    // The harness has threads, and one of them may sleep for a moment or not. One call per lap of the ring would be 90
+    // 000 / 64 * 7 more.
     assert!(
         many_calls < few_calls + 100,
         "{few} events in each way took {few_calls} system calls, {many} took {many_calls}"
     );
 }
 
-/// The part of the process under strace.
+/// What the process under strace runs.
 fn carry_in_shared_memory(events: u64) {
     let shm = ShmGuard::new();
     let mut ends = Ends::new(Place::from(shm.name("a")));
@@ -159,7 +159,7 @@ fn carry_in_shared_memory(events: u64) {
     }
 }
 
-/// A file that strace writes, gone in the end.
+/// A file that strace writes, removed at the end.
 struct Summary(PathBuf);
 
 impl Drop for Summary {
@@ -169,7 +169,7 @@ impl Drop for Summary {
     }
 }
 
-/// How many system calls a process makes that carries `events` events in each way; or why that cannot be counted here.
+/// How many system calls a process makes that carries `events` events in each way; or why they cannot be counted here.
 fn calls_of(events: u64) -> Result<u64, String> {
     let summary = Summary(std::env::temp_dir().join(unique("strace")));
     let output = Command::new("strace")

@@ -31,7 +31,7 @@ struct Named {
 /// A function of a source.
 struct Function<'a> {
     name: &'a str,
-    /// The line that opens the block in which it stands: of an `impl`, a trait or another function.
+    /// The line that opens its block: of an `impl`, a trait or another function.
     block: &'a str,
     /// Without comments.
     body: String,
@@ -123,7 +123,7 @@ fn why_wrong(partner: &str, here: &Source, sources: &[Source]) -> Option<&'stati
 }
 
 impl Function<'_> {
-    /// Whether it stands in an `impl` of that type, or for it.
+    /// Whether it is in an `impl` of that type, or for it.
     fn is_of(&self, owner: &str) -> bool {
         self.block.starts_with("impl") && words(self.block).any(|word| word == owner)
     }

@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
 /// Forks. Returns the child's pid in the parent and `None` in the child, which must end with [`exit_now`].
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread goes on; `fork_then`
+    // SAFETY: the call touches no memory of ours. The child is a copy in which only this thread continues; `fork_then`
     // passes the duty of what it may do there to its caller. Breaking that duty ends in a hang (a lock whose holder
     // does not exist), not in a memory error, because every lock and its data were copied together.
     match unsafe { libc::fork() } {

@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
 /// let both = CoordinationMode::WaitForConsumers { min_consumers: 2, timeout: Duration::from_millis(1) };
-/// // Fails if they have not joined in time, and leaves nothing behind: start them, and build again.
+/// // Fails if they have not joined in time, and leaves nothing: start them, and build again.
 /// let producer = SharedDisruptorBuilder::<u64>::new(&name, 1024).with_coordination(both).build_producer(|| 0);
 /// assert!(producer.is_err_and(|error| error.is_timed_out()));
 /// ```

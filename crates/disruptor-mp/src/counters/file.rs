@@ -41,7 +41,7 @@ impl CountersFile {
     /// they share a counter and lose counts (or, registering at the same instant, get two). This does not concern the
     /// ends of rings: their counters belong to their places, or to the end itself if a file was attached.
     ///
-    /// `None`: the table is full, or it is open for reading only. A program can go on with [`CounterHandle::detached`].
+    /// `None`: the table is full, or it is open for reading only. A program can then use [`CounterHandle::detached`].
     /// Takes time in proportion to the capacity, never waits.
     pub fn register(&self, id: u32, flags: u32, label: &str) -> Option<CounterHandle> {
         if !self.memory.is_writable() {
@@ -165,7 +165,7 @@ struct Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // A child of a fork has no handles: its parent goes on counting here.
+        // A child of a fork has no handles: its parent continues to count here.
         if self.fork_epoch == fork_epoch() {
             self.memory.table().records[self.index].release(self.number);
         }

@@ -201,8 +201,8 @@ impl CountersFile {
     /// # Safety
     /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
     ///   dropped.
-    /// - Nobody else accesses them during this call.
-    /// - After it, they are accessed only through atomics, as other files attached to them do, in whatever process.
+    /// - No other code accesses them during this call.
+    /// - After it, they are accessed only through atomics in every process, as other files attached to them do.
     pub unsafe fn init(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
         let opening = Opening::Initialise(Shape::of_file_with(len_bytes));
         // SAFETY: our caller's duties are those of `from_section`. It promises the life of the memory itself: nothing
@@ -218,7 +218,7 @@ impl CountersFile {
     /// # Safety
     /// - The bytes are readable and writable until the file, its clones and all handles registered through them are
     ///   dropped.
-    /// - They are initialised, to whatever, and accessed only through atomics, in whatever process.
+    /// - They are initialised, to any values, and accessed only through atomics in every process.
     pub unsafe fn attach(start: NonNull<u8>, len_bytes: usize) -> Result<Self, TableError> {
         // SAFETY: as in `init`.
         unsafe { Self::from_section(Arc::new(()), start, len_bytes, Opening::Attach) }
@@ -245,8 +245,8 @@ impl CountersFile {
     /// # Safety
     /// - As long as `owner` lives, the `len_bytes` bytes at `start` are readable, and unless `opening` is
     ///   `AttachReadOnly` writable.
-    /// - `Initialise`: nobody else accesses them during this call. Otherwise: they are initialised, to whatever.
-    /// - Except during an `Initialise`, they are accessed only through atomics, in whatever process.
+    /// - `Initialise`: no other code accesses them during this call. Otherwise: they are initialised, to any values.
+    /// - Except during an `Initialise`, they are accessed only through atomics in every process.
     pub(crate) unsafe fn from_section(
         owner: Owner,
         start: NonNull<u8>,
@@ -311,7 +311,7 @@ mod tests {
     const RING: Shape = Shape::ring(2, CAPACITY);
     const RING_WORDS: usize = RING.len_bytes() as usize / 8;
 
-    /// Bytes that some peer left behind.
+    /// Bytes that a peer has left.
     fn lines(words: &[u64]) -> Arc<Vec<Line>> {
         let line = |chunk: &[u64]| Line(core::array::from_fn(|n| AtomicU64::new(chunk.get(n).copied().unwrap_or(0))));
         Arc::new(words.chunks(WORDS_PER_LINE).map(line).collect())

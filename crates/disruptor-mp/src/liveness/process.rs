@@ -74,7 +74,7 @@ pub struct Throttling {
 pub struct ProcessFacts {
     /// The pid in the namespace of the process itself.
     pub pid: u32,
-    /// The state of its first thread, which stands for the process.
+    /// The state of its first thread, which represents the process.
     pub state: ProcessState,
     /// The kernel function in which the first thread waits, such as `futex_do_wait`. `None` if it does not wait, or if
     /// we may not know (it takes the right to debug the process).
@@ -106,7 +106,7 @@ impl fmt::Display for ProcessFacts {
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot by the machine's own clock, whatever clock a time namespace
+    /// When the process started, in clock ticks after boot by the machine's own clock, whichever clock a time namespace
     /// shows to the process; 0 where the system does not tell.
     pub start_time_ticks: u64,
     /// The inode number of its pid namespace; 0 where the system does not tell.

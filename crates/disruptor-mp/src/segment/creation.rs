@@ -40,7 +40,7 @@ impl Segment {
     /// needs; not the slots.
     ///
     /// # Errors
-    /// [`CreateError`]; nothing is left behind.
+    /// [`CreateError`]; nothing is left of the attempt.
     pub(crate) fn create(
         place: &Place,
         blueprint: &Blueprint,

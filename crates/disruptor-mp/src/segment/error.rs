@@ -371,7 +371,7 @@ impl OpenError {
     }
 }
 
-/// Who may use what stands at a place.
+/// The permissions of what is at a place.
 fn permissions_of(place: &Place) -> Option<Permissions> {
     Permissions::of_path(&place.path()?)
 }

@@ -41,8 +41,8 @@ pub(crate) struct Occupant {
     pub(crate) is_in_use: bool,
 }
 
-/// The segment of ours at `place`, of whatever version; `None` if there is none, or its first bytes are damaged. The
-/// answer can be stale at once.
+/// The segment of ours at `place`, of any version; `None` if there is none, or its first bytes are damaged. The answer
+/// can be stale at once.
 ///
 /// # Errors
 /// It may not be opened by this process, or the system fails.

@@ -362,7 +362,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
     })
 }
 
-/// Whether these first bytes of an object say that it is ours, in whatever state or version it is.
+/// Whether these first bytes of an object say that it is ours, in any state and version.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }

@@ -42,7 +42,7 @@ mod options;
 mod owner;
 mod permissions;
 mod place;
-#[allow(clippy::module_inception)] // the module is the room, the file its main piece
+#[allow(clippy::module_inception)] // the module is the directory, the file its main type
 mod segment;
 mod sole;
 mod title;

@@ -26,7 +26,7 @@ use super::title::Title;
 /// let file = Path::new("/run/engine/steps.ring");
 /// assert_eq!(Place::from(file).path().as_deref(), Some(file));
 ///
-/// // For tests and threads: no name, nothing left behind. Both ends get the same place.
+/// // For tests and threads: no name, and nothing is left. Both ends get the same place.
 /// let place = Place::heap();
 /// let mut producer = build_shared_single_producer::<u64>(&place, 8).build_producer(|| 0)?;
 /// let mut consumer = attach_shared_consumer::<u64>(&place, 8).build_consumer()?;

@@ -41,7 +41,7 @@ pub(crate) unsafe fn copy(from: *const u8, into: &mut [u8]) {
 /// As for [`copy`].
 unsafe fn copy_words(from: *const u8, into: &mut [u8]) {
     let (before, into) = into.split_at_mut(from.align_offset(8).min(into.len()));
-    // SAFETY: these bytes lie in those that the caller promises.
+    // SAFETY: these bytes are among those that the caller promises.
     unsafe { copy_bytes(from, before) };
     let from = from.wrapping_add(before.len());
     let (words, rest) = into.as_chunks_mut::<8>();
@@ -50,7 +50,7 @@ unsafe fn copy_words(from: *const u8, into: &mut [u8]) {
         let from = unsafe { AtomicU64::from_ptr(from.add(8 * i).cast_mut().cast()) };
         *word = from.load(Ordering::Relaxed).to_ne_bytes();
     }
-    // SAFETY: these bytes lie in those that the caller promises.
+    // SAFETY: these bytes are among those that the caller promises.
     unsafe { copy_bytes(from.wrapping_add(8 * words.len()), rest) };
 }
 

@@ -208,7 +208,7 @@ fn are_short_but_one(gaps: &[Sample]) -> bool {
     mean < ns(SHORT) && others[others.len() - 1] < ns(SHORT_MAX)
 }
 
-/// Whether the `held` ones of `count` samples lie close enough together that the next one will be near them. Short ones
+/// Whether the `held` ones of `count` samples are close enough together that the next one will be near them. Short ones
 /// need not be: the waiter spins from the beginning.
 fn is_regular(held: &[Sample], count: usize) -> bool {
     let (low, high) = (held[0], held[held.len() - 1]);

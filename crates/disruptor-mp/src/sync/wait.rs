@@ -271,7 +271,7 @@ impl Waiter {
                 Some(_) => Seen::Rung { asleep_since: before },
             };
             if slept.is_some() && now - before >= SLICE / 2 {
-                examine_at = now; // A slice that passed in vain is the moment to look at the peers.
+                examine_at = now; // After a slice without a wake, look at the peers.
             }
         }
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use testkit::process::{Respawn, Victim, is_victim, say, wait_to_be_killed};
 use testkit::test_name;
 
-/// A process that plays a part in a test; killed and reaped when dropped.
+/// A process with a role in a test; killed and reaped when dropped.
 pub(crate) struct Actor {
     pub(crate) victim: Victim,
 }
@@ -29,7 +29,7 @@ impl Actor {
         Self::start(Self::respawn())
     }
 
-    /// How an actor is started, to be changed and given to [`start`](Self::start).
+    /// The settings of a new actor, which may be changed and are passed to [`start`](Self::start).
     pub(crate) fn respawn() -> Respawn {
         Respawn::test(test_name!(actor)).piped_stdin()
     }
@@ -38,21 +38,21 @@ impl Actor {
         Self { victim: respawn.spawn() }
     }
 
-    /// Has it do something, and waits for the answer, which must be a success.
+    /// Makes it run a command, and waits for the answer, which must be a success.
     #[track_caller]
     pub(crate) fn does(&mut self, command: impl Display) -> String {
         self.begins(&command);
         self.ends().unwrap_or_else(|error| panic!("`{command}`: {error}"))
     }
 
-    /// Has it do something that must fail, and gives the error's text.
+    /// Makes it run a command that must fail, and returns the error's text.
     #[track_caller]
     pub(crate) fn fails(&mut self, command: impl Display) -> String {
         self.begins(&command);
         self.ends().expect_err("an error was to be expected")
     }
 
-    /// Has it begin something that takes a while.
+    /// Makes it begin a command that takes a while.
     pub(crate) fn begins(&mut self, command: impl Display) {
         self.victim.send_line(&command.to_string());
     }
@@ -66,7 +66,7 @@ impl Actor {
         }
     }
 
-    /// Lets it come to the end of its commands: it drops what it has and exits.
+    /// Ends its commands: it drops what it has and exits.
     pub(crate) fn leaves(mut self) {
         self.victim.close_stdin();
         assert!(self.victim.wait_exit(PATIENCE).success());
@@ -81,7 +81,7 @@ impl Actor {
     }
 }
 
-/// A place as a command names it.
+/// The place for a word in a command.
 pub(crate) fn place(word: &str) -> Place {
     if word.contains('/') { Place::from(PathBuf::from(word)) } else { Place::from(word) }
 }
@@ -150,7 +150,7 @@ impl Part {
                 }
                 consumer.current_sequence().to_string()
             }
-            // To the end of the ring, whatever it is.
+            // To the end of the ring, whatever the reason for the end is.
             ["consume"] => {
                 let consumer = self.consumer.as_mut().ok_or("no consumer")?;
                 loop {
@@ -161,7 +161,7 @@ impl Part {
                     }
                 }
             }
-            // Its counters go into the file of that name.
+            // It counts in the file of that name.
             ["count", into] => {
                 let consumer = self.consumer.as_mut().ok_or("no consumer")?;
                 consumer.attach_counters(&CountersFile::open(place(into))?);
@@ -189,7 +189,7 @@ impl Part {
                 say(&format!("= done {}", lease.sequence()));
                 wait_to_be_killed();
             }
-            // Takes the next event, to hold it.
+            // Takes the next event and holds it.
             ["take"] => {
                 let consumer = self.consumer.as_mut().ok_or("no consumer")?;
                 let event = consumer.next_held(Patience::Endless)?.ok_or("there is none")?;
@@ -212,8 +212,8 @@ impl Part {
             }
             ["fork"] => {
                 let child = testkit::fork::fork_then(|| {
-                    // Lives until the test closes the pipe, also when its parent is killed. It must not read: the
-                    // commands are its parent's.
+                    // Lives until the test closes the pipe, also if its parent is killed. It must not read: the
+                    // commands are for its parent.
                     let stdin = std::io::stdin();
                     let mut hang_up = [PollFd::new(&stdin, PollFlags::empty())];
                     let waits = rustix::process::set_parent_process_death_signal(None)
@@ -221,13 +221,13 @@ impl Part {
                     i32::from(waits.is_err())
                 });
                 let pid = child.pid();
-                // Its guard would kill it.
+                // The guard would kill the child.
                 std::mem::forget(child);
                 pid.to_string()
             }
             ["become-nobody"] => {
                 let nobody = rustix::process::Uid::from_raw(65534);
-                // This thread only, and it is the one that opens things.
+                // Only this thread, which is the one that opens files.
                 rustix::thread::set_thread_res_uid(nobody, nobody, nobody)?;
                 String::new()
             }
@@ -242,7 +242,7 @@ impl Part {
                 String::new()
             }
             ["evict", id] => self.producer.as_mut().ok_or("no producer")?.evict_consumer(id)?.to_string(),
-            // Uses every descriptor up that this process may have.
+            // Uses up every descriptor that this process may have.
             ["exhaust"] => {
                 let limit = Rlimit { current: Some(100), maximum: Some(100) };
                 rustix::process::setrlimit(Resource::Nofile, limit)?;
@@ -251,7 +251,7 @@ impl Part {
                 }
                 String::new()
             }
-            // Descriptors that others hold are closed under them, as a program does that makes itself a daemon.
+            // Closes descriptors that other code uses, as a program does when it becomes a daemon.
             ["close-descriptors"] => {
                 testkit::close_descriptors_above(2);
                 String::new()
@@ -273,7 +273,7 @@ fn check(event: &disruptor_mp::Lease<'_, Step>) {
     assert_eq!(event.sequence as i64, event.sequence(), "an event under the number of another");
 }
 
-/// Wakes that did not come, of both ends.
+/// Lost wake-ups of both ends.
 pub(crate) fn lost_wakeups(counters: &CountersFile) -> u64 {
     let is_lost = |id| [ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS].contains(&id);
     counters.snapshot().iter().filter(|counter| is_lost(counter.id)).map(|counter| counter.value).sum()

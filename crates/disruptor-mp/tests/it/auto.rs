@@ -69,7 +69,7 @@ fn it_can_be_stopped_while_traffic_flows() {
     }
 }
 
-/// How the one consumer of the ring has gone.
+/// How the one consumer of the ring ended.
 fn ending(producer: &SharedProducer<Step>) -> Option<Ending> {
     producer.consumers()[0].ending
 }
@@ -86,7 +86,7 @@ fn it_can_be_stopped_while_nothing_happens_and_by_dropping_it() {
         assert_eq!(ending(&producer), Some(Ending::Dropped));
         attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap().leave().unwrap();
         assert_eq!(producer.consumers(), []);
-        // Nobody could come back to a place without an id.
+        // No consumer could come back to a place without an id.
         drop(attach_shared_consumer::<Step>(place.clone(), 8).handle_events_with(|_, _, _| ()).unwrap());
         assert_eq!(producer.consumers(), []);
     });
@@ -200,7 +200,7 @@ fn victim_that_handles_without_descriptors() {
         .handle_events_batch(|_, sequence, _| say(&format!("HANDLED {sequence}")), WaitStrategy::Block)
         .unwrap();
     testkit::close_descriptors_above(2);
-    // Time for several looks at the producer's lock. If there are fewer, the test asks for less; it does not fail.
+    // Time for several looks at the producer's lock. If there are fewer, the test checks less; it does not fail.
     std::thread::sleep(std::time::Duration::from_millis(200));
     say(if consumer.is_running() { "READY" } else { "ENDED" });
     wait_to_be_killed();

@@ -15,7 +15,7 @@ fn attach(place: &Place) -> SharedDisruptorBuilder<(), Lines> {
     SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id("w")
 }
 
-/// Publishes `count` records, each of which carries its own number as its length and its bytes.
+/// Publishes `count` records. The length and the bytes of each are its own number.
 fn publish(producer: &mut RecordProducer, count: usize) {
     for _ in 0..count {
         let number = (producer.last_published_sequence() + 1) as usize % 200;
@@ -46,8 +46,7 @@ fn a_handler_sees_every_record_in_order_and_the_end_of_each_batch() {
     });
 }
 
-/// A large ring that starts over has padding behind a record; the handler is told that the record is the last all the
-/// same.
+/// A large ring that starts over has padding after a record; the handler is still told that the record is the last.
 #[test]
 fn the_record_before_padding_is_the_last_of_its_batch() {
     let _watchdog = watchdog();
@@ -130,11 +129,11 @@ fn a_handler_that_takes_long_is_acknowledged_as_it_goes() {
         let mut producer = producer(&place);
         let (arrive, arrived) = channel();
         let (let_go, may_go) = channel::<()>();
-        // They are there before the handler, so they are one batch.
+        // They are published before the handler runs, so they are one batch.
         publish(&mut producer, 3);
         let consumer = attach(&place)
             .handle_records_with(move |_, meta, _| {
-                // Longer than the interval, which a coarse clock counts.
+                // Longer than the interval, which is measured with a coarse clock.
                 std::thread::sleep(std::time::Duration::from_millis(30));
                 arrive.send(meta.sequence).unwrap();
                 may_go.recv().unwrap();
@@ -142,7 +141,7 @@ fn a_handler_that_takes_long_is_acknowledged_as_it_goes() {
             .unwrap();
         for sequence in 0..3 {
             assert_eq!(arrived.recv(), Ok(sequence));
-            // What came before the record in hand was acknowledged before that was handed out.
+            // The records before the current one were acknowledged before that was handed out.
             assert_eq!(producer.consumer_sequence("w"), Some(sequence - 1));
             let_go.send(()).unwrap();
         }

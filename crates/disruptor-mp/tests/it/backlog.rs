@@ -10,7 +10,7 @@ use disruptor_mp::{
 };
 use testkit::names::ShmGuard;
 
-/// A ring of four events without a tag, of which the consumer `a`, which has gone, has read one.
+/// A ring of four events without a tag. The consumer `a` has read one of them, and is gone.
 fn left_behind(place: &Place) {
     let mut producer = ring(place, 4).build_producer(step).unwrap();
     let mut consumer = keeper(place, "a");
@@ -55,7 +55,7 @@ fn the_last_process_that_leaves_a_ring_without_a_tag_leaves_what_is_unread() {
     let producer = ring(&place, 4).take_over().build_producer(step).unwrap();
     assert_eq!(drain(&mut join(&place, "a")), [1, 2]);
     producer.hand_over();
-    // Now nothing is: one more begins anew.
+    // Now nothing is unread: the next producer begins anew.
     assert_eq!(ring(&place, 4).build_producer(step).unwrap().origin(), Origin::Replaced);
 }
 
@@ -131,7 +131,7 @@ fn a_producer_without_a_tag_takes_nothing_from_those_who_read_messages_with_one(
         builder.with_content_tag("step/1").build_consumer()
     };
     assert_eq!(drain(&mut attach().unwrap()), [0, 1]);
-    // What follows it cannot read, and is told.
+    // It cannot read the next events, and gets an error.
     let refused = attach().map(drop).unwrap_err();
     assert!(matches!(refused, MultiProcessError::IncompatibleContent { .. }), "{refused}");
     assert_eq!(drain(&mut keeper(&place, "a")), [0]);
@@ -149,7 +149,7 @@ fn where_an_older_ring_cannot_be_kept_the_producer_is_refused_and_names_those_wh
              for them: let them read and leave, or ask for `replace()` to give up what they have not read"
         );
         assert_eq!(refused.to_string(), text);
-        // It is as it was.
+        // The ring was not changed.
         assert_eq!(ring(&place, 4).build_producer(step).map(|producer| producer.hand_over()).map_err(drop), Ok(()));
         assert_eq!(drain(&mut keeper(&place, "a")), [1, 2]);
         let producer = ring(&place, 8).build_producer(step).unwrap();

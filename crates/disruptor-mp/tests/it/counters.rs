@@ -1,4 +1,4 @@
-//! What the ends of a ring count, and who can read it.
+//! What the ends of a ring count, and which processes can read it.
 
 use crate::actor::Actor;
 use crate::stage::{Forger, Step, TempDir, drain, eventually, everywhere, fill, join, publish, ring, step, watchdog};
@@ -49,7 +49,7 @@ fn the_lag_of_a_consumer_that_is_far_behind_is_counted() {
         let mut consumer = attach_shared_consumer::<Step>(place, 0).with_consumer_id("w").build_consumer().unwrap();
         publish(&mut producer, 200);
         assert_eq!(drain(&mut consumer).len(), 200);
-        // Close behind the producer it follows the events one by one; it looks how many there are when that goes on.
+        // Right after the producer it follows the events one by one; if that continues, it looks how many there are.
         let lag = count(&producer.ring_counters(), ids::CONSUMER_LAG_MAX);
         assert!((150..=200).contains(&lag), "{lag}");
     });
@@ -65,15 +65,15 @@ fn every_counter_of_a_ring_is_moved_by_what_it_is_about() {
             *moved.entry(counter.id).or_insert(0) += counter.value;
         }
     }
-    // These say that something is wrong, or that a stream is saturated, and have tests of their own.
+    // These mean that something is wrong, or that a stream is saturated, and have tests of their own.
     let others = [ids::FORGED_CURSORS, ids::PRODUCER_LOST_WAKEUPS, ids::CONSUMER_LOST_WAKEUPS, ids::CONSUMER_LINGERS];
-    // Those of the layers above are moved in the tests of `myelon`.
+    // The tests of `myelon` move those of the layers above.
     for declared in ids::ALL.iter().filter(|declared| declared.id < ids::FRAME_PUBLISH_TOTAL) {
         assert_eq!(moved[&declared.id] > 0, !others.contains(&declared.id), "{} in {moved:x?}", declared.name);
     }
 }
 
-/// Something that is no record stands where the next one is looked for.
+/// There is something else than a record where the next one is expected.
 fn damaging() -> [CountersFile; 2] {
     let dir = TempDir::new();
     let path = dir.path().join("records");
@@ -87,7 +87,7 @@ fn damaging() -> [CountersFile; 2] {
     [producer.ring_counters(), CountersFile::boxed(1)]
 }
 
-/// Nobody reads, and a tap cannot keep up.
+/// No consumer reads, and a tap cannot keep up.
 fn overwriting(name: &str) -> [CountersFile; 2] {
     let mut producer = ring(&Place::from(name), 4).build_producer(step).unwrap();
     let mut tap = attach_shared_consumer::<Step>(name, 4).build_tap().unwrap();
@@ -99,7 +99,7 @@ fn overwriting(name: &str) -> [CountersFile; 2] {
     [own, producer.ring_counters()]
 }
 
-/// Each end sleeps until the other one wakes it, and an alert is raised about one that is stopped.
+/// Each end sleeps until the other one wakes it, and an alert is raised about a stopped one.
 fn waiting(name: &str) -> [CountersFile; 2] {
     let mut actor = Actor::new();
     let builder = ring(&Place::from(name), 1).with_wait_strategy(WaitStrategy::Block);
@@ -131,7 +131,8 @@ fn waiting(name: &str) -> [CountersFile; 2] {
     [file, CountersFile::boxed(1)]
 }
 
-/// A dead producer without readers is replaced, one with readers succeeded; a reader comes back, and others do not.
+/// A dead producer without readers is replaced; the ring of one with readers is taken over. One reader comes back, and
+/// others do not.
 fn dying(name: &str) -> [CountersFile; 2] {
     let (mut first, mut second) = (Actor::new(), Actor::new());
     first.does(format!("produce {name} 4"));
@@ -228,12 +229,12 @@ fn every_consumer_of_a_full_table_has_its_counters() {
             consumed.iter().filter(|counter| counter.id == ids::EVENTS_CONSUMED && counter.value == 1).count(),
             16
         );
-        // And so has the application.
+        // The application has counters as well.
         assert!(producer.ring_counters().register(ids::APPLICATION_BASE, 0, "mine").is_some());
     });
 }
 
-/// The counter `id` of each owner that is called `label`.
+/// The counter `id` of each owner with the label `label`.
 fn of(file: &CountersFile, id: u32, label: &str) -> Vec<CounterSnapshot> {
     file.snapshot().into_iter().filter(|counter| counter.id == id && counter.label == label).collect()
 }
@@ -388,7 +389,7 @@ fn two_consumers_of_one_name_that_count_into_one_file_never_share_a_counter() {
     first.attach_counters(&file);
     publish(&mut producer, 4);
     assert_eq!(drain(&mut first).len(), 4);
-    // The ring is replaced while the consumer of the old one goes on.
+    // The ring is replaced while the consumer of the old one continues.
     drop(producer);
     let mut producer = ring(&place, 8).build_producer(step).unwrap();
     let mut second = join(&place, "w");
@@ -397,7 +398,7 @@ fn two_consumers_of_one_name_that_count_into_one_file_never_share_a_counter() {
     assert_eq!(drain(&mut second).len(), 1);
     let values = |file: &CountersFile| of(file, ids::EVENTS_CONSUMED, "w").iter().map(|c| c.value).collect::<Vec<_>>();
     assert_eq!(values(&file), [4, 1]);
-    // One that comes after both have gone counts on where one of them has stopped.
+    // A consumer that comes after both are gone continues the counts of one of them.
     drop((first, second));
     let mut third = join(&place, "w");
     third.attach_counters(&file);
@@ -429,7 +430,7 @@ fn processes_that_are_killed_do_not_use_up_a_file_that_they_count_into() {
     let (name, counters) = (shm.name("a"), shm.name("c"));
     let file = CountersFile::create(counters.as_str(), 24).unwrap();
     let mut producer = ring(&Place::from(name.as_str()), 8).build_producer(step).unwrap();
-    // One that lives all the time keeps its counters.
+    // A consumer that lives all the time keeps its counters.
     let mut living = join(&Place::from(name.as_str()), "living");
     living.attach_counters(&file);
     for round in 1..=6 {
@@ -441,7 +442,7 @@ fn processes_that_are_killed_do_not_use_up_a_file_that_they_count_into() {
         worker.does("consume 2");
         assert_eq!(drain(&mut living).len(), 2);
         let values = |label: &str| of(&file, ids::EVENTS_CONSUMED, label).iter().map(|c| c.value).collect::<Vec<_>>();
-        // A worker that comes back under its id counts on.
+        // A worker that comes back under its id continues to count.
         assert_eq!(values(&id), [if round <= 3 { 2 * round } else { 2 }], "round {round}");
         assert_eq!(values("living"), [2 * round]);
         worker.dies();
@@ -467,7 +468,7 @@ fn what_several_dead_processes_have_counted_goes_on_under_their_names() {
     publish(&mut producer, 2);
     workers.iter_mut().for_each(|worker| drop(worker.does("consume 2")));
     workers.into_iter().for_each(Actor::dies);
-    // The one that comes back has the lock byte of the other one.
+    // The consumer that comes back has the lock byte of the other one.
     let mut second = start("w2");
     publish(&mut producer, 2);
     second.does("consume 2");
@@ -551,7 +552,7 @@ fn only_what_nobody_could_read_counts_as_overwritten_unread() {
     });
 }
 
-/// A wake that does not come: the position moves, and nobody rings.
+/// A lost wake-up: the position moves, and no process rings.
 #[test]
 fn a_wake_that_a_producer_did_not_get_is_counted() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
@@ -565,7 +566,7 @@ fn a_wake_that_a_producer_did_not_get_is_counted() {
     let file = producer.ring_counters();
     let sleeper = std::thread::spawn(move || {
         let mut moves = 0;
-        // A move of the position may meet the producer awake, which is no loss: again, until it met a sleeper.
+        // If the producer is awake when the position moves, no wake-up is lost: repeat until it sleeps.
         while count(&producer.ring_counters(), ids::PRODUCER_LOST_WAKEUPS) == 0 {
             producer.publish(|_| ()).unwrap();
             moves += 1;
@@ -586,7 +587,7 @@ fn a_wake_that_a_producer_did_not_get_is_counted() {
     assert!(sleeper.join().unwrap() > 0);
 }
 
-/// The same for a consumer: the stamp appears, and nobody rings.
+/// The same for a consumer: the stamp appears, and no process rings.
 #[test]
 fn a_wake_that_a_consumer_did_not_get_is_counted() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
@@ -600,7 +601,7 @@ fn a_wake_that_a_consumer_did_not_get_is_counted() {
     let sleeper = std::thread::spawn(move || {
         while count(&consumer.ring_counters(), ids::CONSUMER_LOST_WAKEUPS) == 0 {
             drop(consumer.consume_next_leased().unwrap());
-            // Long after the event, the bell has still not been rung.
+            // Long after the event, the bell has not been rung.
             std::thread::sleep(Duration::from_millis(15));
         }
     });

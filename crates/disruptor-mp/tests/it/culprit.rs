@@ -10,17 +10,17 @@ use testkit::names::ShmGuard;
 use testkit::process::{Respawn, is_victim, role, say, wait_to_be_killed};
 use testkit::test_name;
 
-/// The environment variable that tells a victim its ring.
+/// The environment variable with a victim's ring.
 const RING: &str = "CULPRIT_TEST_RING";
 
-/// How many events there are, and which of them ends who handles it.
+/// How many events there are, and which of them ends the process that handles it.
 const EVENTS: i64 = 10;
 const CULPRIT: i64 = 5;
 
 /// How many events a batch has. The culprit is in the first.
 const BATCH: usize = 8;
 
-/// Handles an event, or steps over one that was handed out three times.
+/// Handles an event, or skips one that was handed out three times.
 fn handle(sequence: i64, redeliveries: u32) {
     if redeliveries >= 3 {
         say(&format!("SKIPPED {sequence}"));
@@ -32,7 +32,7 @@ fn handle(sequence: i64, redeliveries: u32) {
     }
 }
 
-/// Reads what is there in one way.
+/// Reads the published events in one way.
 fn read(consumer: &mut SharedConsumer<Step>, way: &str) {
     match way {
         "one by one" => {
@@ -59,7 +59,7 @@ fn read(consumer: &mut SharedConsumer<Step>, way: &str) {
             handle(lease.sequence(), lease.redeliveries());
         }
         "a handler" => {
-            // It is not told how often; so the application looks at the first event before.
+            // A batch does not say how often; so the application looks at the first event before.
             let lease = consumer.try_consume_next_leased().unwrap();
             if lease.redeliveries() >= 3 {
                 return handle(lease.sequence(), lease.redeliveries());
@@ -71,7 +71,7 @@ fn read(consumer: &mut SharedConsumer<Step>, way: &str) {
     }
 }
 
-/// The same of records.
+/// The same for records.
 fn read_records(consumer: &mut RecordConsumer, way: &str) {
     match way {
         "records one by one" => {
@@ -115,8 +115,8 @@ fn victim_that_handles() {
     say("END");
 }
 
-/// What the victims say, one line after the other, until one comes to the end; a victim that meets the culprit is
-/// killed there. `publish` is called when the first has joined.
+/// The lines that the victims print until one reaches the end. A victim that handles the culprit is killed there.
+/// `publish` is called when the first has joined.
 fn story(ring: &str, way: &str, publish: impl FnOnce()) -> Vec<String> {
     let mut publish = Some(publish);
     let mut told = vec![];
@@ -145,15 +145,15 @@ fn story(ring: &str, way: &str, publish: impl FnOnce()) -> Vec<String> {
     panic!("no victim comes to the end: {told:?}");
 }
 
-/// Only the culprit is stepped over, after three deaths, and what was in the same batch is handled by the first who
-/// gets to it.
+/// Only the culprit is skipped, after three deaths. The first victim that reaches the other events of its batch handles
+/// them.
 fn only_the_culprit_is_stepped_over(told: &[String], way: &str) {
     let of = |word: &str| told.iter().filter(|line| line.starts_with(word)).cloned().collect::<Vec<_>>();
     assert_eq!(of("SKIPPED"), ["SKIPPED 5"], "{way}: {told:?}");
     assert_eq!(of("DIES").len(), 3, "{way}: {told:?}");
     for sequence in (0..EVENTS).filter(|sequence| *sequence != CULPRIT) {
         let handled = of(&format!("HANDLED {sequence} "));
-        // Once more if a batch was lost at the first death, which may have been any event's of it.
+        // One time more if a batch was lost at the first death, which any event of it may have caused.
         assert!([1, 2].contains(&handled.len()), "{way}: {told:?}");
         let highest = handled.iter().map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()).max();
         assert!(highest <= Some(1), "the count of innocent event {sequence} grew, {way}: {told:?}");

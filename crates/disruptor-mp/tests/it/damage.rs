@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// A ring of 64 in a file with a consumer that has read nothing, and a hand in it.
+/// A ring of 64 in a file with a consumer that has read nothing, and a `Forger` for it.
 struct Scene {
     dir: TempDir,
     place: Place,
@@ -32,7 +32,7 @@ impl Scene {
         Self { dir, place, producer, consumer, forger: Forger::new(&path, 64) }
     }
 
-    /// Everything up to the end of the ring: numbers of events, and for each damage how many were skipped.
+    /// Reads up to the end of the ring: the numbers of the events, and for each damage how many were skipped.
     fn read_to_end(&mut self) -> (Vec<i64>, Vec<u64>) {
         let (mut events, mut skipped) = (vec![], vec![]);
         loop {
@@ -57,7 +57,7 @@ impl Scene {
 #[test]
 fn a_damaged_stamp_is_told_and_the_events_after_it_are_delivered() {
     let _watchdog = watchdog();
-    // The last four are what a slot may hold before its event; the others never.
+    // A slot may hold the last four before its event, and never the others.
     for stamp in [i64::MIN, -1, 2, 63, i64::MAX, 0, 1 - 64] {
         let mut scene = Scene::new();
         publish(&mut scene.producer, 4);
@@ -147,7 +147,7 @@ fn a_cursor_forged_within_a_lap_never_makes_anybody_read_what_was_not_published(
         let mut scene = Scene::new();
         publish(&mut scene.producer, 40);
         scene.forger.set_cursor(forged);
-        // This many that it asks the cursor, one by one or at once.
+        // So many that it reads the cursor, one by one or at once.
         let mut seen: Vec<_> = (0..35).map(|_| scene.consumer.try_consume_next_leased().unwrap().sequence()).collect();
         seen.extend(drain(&mut scene.consumer));
         assert_eq!(seen, Vec::from_iter(0..40), "{forged}");
@@ -160,7 +160,7 @@ fn a_cursor_forged_within_a_lap_never_makes_anybody_read_what_was_not_published(
     }
 }
 
-/// A ring of records in a file with a consumer, and a hand in its lines.
+/// A ring of records in a file with a consumer, and a function that writes into its lines.
 fn records() -> (TempDir, RecordProducer, RecordConsumer, impl Fn(i64, u64)) {
     let dir = TempDir::new();
     let path = dir.path().join("ring");
@@ -186,7 +186,7 @@ fn a_commit_word_forged_to_0_below_the_cursor_is_told_and_the_stream_goes_on() {
         set_word((first + 1) % 64, 0);
         let told = consumer.next(Patience::Until(in_ms(1))).map(|record| record.map(|record| record.sequence()));
         let Err(ConsumeError::Damaged { skipped }) = told else { panic!("{told:?}") };
-        // To the end, or to where the next eighth of the ring begins.
+        // To the end, or to the beginning of the next eighth of the ring.
         let rest = std::iter::from_fn(|| consumer.next(Patience::Now).unwrap().map(|record| record.sequence()));
         assert_eq!(Vec::from_iter(rest), Vec::from_iter(first + 1 + skipped as i64..first + 3));
     }
@@ -197,8 +197,8 @@ fn word_of(len: u64) -> u64 {
     1 << 56 | len
 }
 
-/// A ring of 64 lines, of which 63 held a record each and were read; and at the last, where the next record will begin,
-/// a word that the producer has not stored, for `len` bytes.
+/// A ring of 64 lines, of which 63 held a record each and were read. In the last, where the next record will begin,
+/// there is a commit word for `len` bytes that the producer has not stored.
 fn led_astray(len: u64) -> (TempDir, RecordProducer, RecordConsumer) {
     let (dir, mut producer, consumer, set_word) = records();
     drop(consumer);
@@ -216,10 +216,10 @@ fn named(dir: &TempDir) -> RecordConsumer {
     builder.with_consumer_id("w").build_record_consumer().unwrap()
 }
 
-/// A line, half the ring, more than that, all that a word can say.
+/// From one line to the largest length that a commit word can have, with half the ring and more in between.
 const FORGED_LENGTHS: [u64; 6] = [40, 150, 64 * 32 - 16, 64 * 33 - 16, 64 * 40, 64 * 63 - 16];
 
-/// Publishes records that say which they are, of `lines` lines, and reads on: those, in order, and no others.
+/// Publishes records of `lines` lines that contain their own numbers, and reads exactly those, in order.
 fn goes_on(producer: &mut RecordProducer, consumer: &mut RecordConsumer, lines: usize, case: &str) {
     let (mut told, mut read, mut last) = (0, 0, 63 - 1);
     for _ in 0..200 {
@@ -321,7 +321,7 @@ fn who_rejoins_before_a_forged_commit_word_reads_no_record_of_the_lap_before() {
         drop(consumer);
         let place = dir.path().join("ring");
         let builder = || SharedDisruptorBuilder::records(place.as_path(), 0).with_consumer_id("w");
-        // A position to which nothing leads is told, once.
+        // A position that no record leads to is reported once.
         let mut consumer = builder().build_record_consumer().or_else(|_| builder().build_record_consumer()).unwrap();
         let mut seen = vec![];
         consumer.process_available(|_, meta| seen.push(meta.sequence));
@@ -379,7 +379,7 @@ fn a_forged_number_costs_one_record() {
     }
 }
 
-/// Its number was compared when the consumer came there.
+/// Its number was compared when the consumer reached it.
 #[test]
 fn a_number_forged_where_a_consumer_stands_costs_nothing_and_ends_every_way_to_read() {
     let _watchdog = watchdog();
@@ -391,7 +391,7 @@ fn a_number_forged_where_a_consumer_stands_costs_nothing_and_ends_every_way_to_r
         }
         assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().sequence(), 0);
         if panics_first {
-            // From now on records are handed out one at a time.
+            // After this, records are handed out one at a time.
             let handled = AssertUnwindSafe(|| consumer.process_available(|_, _| panic!("a handler's")));
             assert!(catch_unwind(handled).is_err());
         }
@@ -433,11 +433,11 @@ fn a_cursor_forged_within_a_lap_neither_ends_nor_skips_a_stream_of_records() {
     }
 }
 
-/// Words of the control lines and of an entry that are positions. Source: RFC 0011.
+/// The positions among the words of the control lines and of an entry. Source: RFC 0011.
 const POSITIONS_OF_RING: [u64; 12] = [0, 256, 264, 512, 640, 648, 656, 664, 672, 680, 688, 696];
 const POSITIONS_OF_ENTRY: [u64; 4] = [0, 8, 152, 304];
 
-/// Stores each of the extreme numbers as each position of the ring in turn, and lets `act` do everything with it.
+/// Stores each of the extreme numbers as each position of the ring in turn, and runs `act` with it.
 fn with_extreme_positions(place: &Place, path: &Path, plan: SegmentPlan, mut act: impl FnMut()) {
     let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let of_entry = POSITIONS_OF_ENTRY.map(|word| plan.table.offset + word);

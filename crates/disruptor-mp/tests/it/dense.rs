@@ -136,7 +136,7 @@ const PUBLISHED: u64 = 0;
 const WRITTEN: u64 = 8;
 const CLAIMED: u64 = 512;
 
-/// A ring in a file with a hand in its words.
+/// A ring in a file, and a way to write its words.
 struct Scene {
     _dir: TempDir,
     place: Place,
@@ -217,8 +217,8 @@ fn no_single_word_hides_the_end_of_a_dead_producers_events_from_its_successor() 
         let mut next = dense(&scene.place).build_producer(step).unwrap();
         assert_eq!(next.origin(), Origin::TookOver);
         let end = next.last_published_sequence() + 1;
-        // A cursor that is too high, or a written word that is too low: the two contradict each other, and what is
-        // certain was read.
+        // A cursor that is too high, or a written word that is too low: the two contradict each other, and everything
+        // that is certain was read.
         let told = if word == CLAIMED { 10 } else { end };
         assert!(end == told && (7..=10).contains(&end), "{end}: word {word} forged to {value}");
         if word == PUBLISHED {

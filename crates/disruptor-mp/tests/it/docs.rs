@@ -10,12 +10,12 @@ fn every_end_lease_claim_held_message_tap_and_view_has_an_example_in_its_docs() 
     assert_eq!(
         bare,
         [
-            // What ends are made of, or lend, for this crate and those above.
+            // Parts of ends, or what they lend, for this crate and those above.
             "ConsumerBase",
             "ConsumerMut",
             // For the crates above.
             "GroupBatch",
-            // Errors, which say what to do.
+            // Errors: their docs say what to do.
             "HeldLimit",
             "MissingFreeSlots",
             // For the crates above.

@@ -31,7 +31,7 @@ fn doorbell_threads() -> usize {
     tasks.filter(|task| is_ours(&task.path())).count()
 }
 
-/// Consumes what is there; whether anything was.
+/// Consumes all published events, and returns whether there were any.
 fn consume(consumer: &mut SharedConsumer<u64>, seen: &mut Vec<u64>) -> bool {
     consumer.process_available(|event, _| seen.push(*event)) > 0
 }
@@ -93,7 +93,7 @@ fn a_doorbell_is_rung_for_every_record_wherever_it_lies() {
     let mut producer = SharedDisruptorBuilder::records(place.clone(), 1024).build_record_producer().unwrap();
     let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
     let mut doorbell = consumer.doorbell().unwrap();
-    // Of such lengths that some end with the ring, and others leave padding there.
+    // Of such lengths that some end at the end of the ring, and others leave padding there.
     for round in 0..60_usize {
         let record = vec![round as u8; round * 61 % 300];
         assert!(doorbell.arm(&mut consumer));
@@ -193,7 +193,7 @@ fn victim_that_waits_at_a_doorbell() {
     // times.
     assert!(used.cpu <= Duration::from_millis(100) && used.voluntary_switches < 200, "{used:?}");
 
-    // A child has no doorbells, neither its parent's nor their thread, but may make its own.
+    // A child has neither its parent's doorbells nor their thread, but may make its own.
     let name = portable_shm_segment_name("fork");
     let mut child = testkit::fork::fork_then(|| {
         assert!(!doorbell.arm(&mut consumer));
@@ -254,7 +254,8 @@ fn ten_thousand_events_each_ring_between_two_threads() {
     publisher.join().unwrap();
 }
 
-/// By a copy of the descriptor, or by its number, as event loops of other languages do: the compiler does not see that.
+/// With a copy of the descriptor, or by its number, as event loops of other languages do: the compiler does not see
+/// that.
 #[test]
 fn a_thread_that_polls_a_doorbell_is_woken_when_another_one_drops_it() {
     let _watchdog = Watchdog::new(2 * LONG, "a doorbell that is dropped");
@@ -262,7 +263,7 @@ fn a_thread_that_polls_a_doorbell_is_woken_when_another_one_drops_it() {
     let mut doorbell = consumer.doorbell().unwrap();
     assert!(doorbell.arm(&mut consumer));
     wakes_on_drop(doorbell);
-    // Nor does it depend on what the doorbell waits for, nor on whether it was armed.
+    // It does not depend on what the doorbell waits for, nor on whether it was armed.
     wakes_on_drop(consumer.doorbell().unwrap());
     while producer.publish_with(Patience::Now, |_| ()).is_ok() {}
     let mut room = producer.room_doorbell().unwrap();
@@ -275,7 +276,7 @@ fn ends(place: &Place) -> (SharedProducer<u64>, SharedConsumer<u64>) {
     (producer, attach_shared_consumer::<u64>(place, 4).build_consumer().unwrap())
 }
 
-/// Drops `doorbell` while another thread polls it, which has to return.
+/// Drops `doorbell` while another thread polls it. That thread must return.
 fn wakes_on_drop(doorbell: impl AsFd) {
     let fd = doorbell.as_fd().try_clone_to_owned().unwrap();
     let (tell, told) = std::sync::mpsc::channel();

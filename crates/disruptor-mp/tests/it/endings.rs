@@ -1,4 +1,4 @@
-//! How an end ends: what a panic, a drop and a farewell leave behind, and what the peers are told.
+//! How an end ends: what a panic, a drop and a farewell leave, and what the peers are told.
 
 use crate::actor::Actor;
 use crate::stage::{Step, TempDir, drain, eventually, everywhere, fill, in_ms, join, publish, ring, step, watchdog};
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use testkit::names::ShmGuard;
 
-/// Runs `work`, which must panic. What it owns is dropped by the panic.
+/// Runs `work`, which must panic. The panic drops what it owns.
 fn panics(work: impl FnOnce()) {
     assert!(catch_unwind(AssertUnwindSafe(work)).is_err(), "it was to panic");
 }
@@ -21,7 +21,7 @@ fn panic_now() {
     resume_unwind(Box::new("on purpose"));
 }
 
-/// Drops `end` by a panic.
+/// Drops `end` in a panic.
 fn drop_by_panic<T>(end: T) {
     panics(|| {
         let _end = end;
@@ -29,14 +29,14 @@ fn drop_by_panic<T>(end: T) {
     });
 }
 
-/// The only consumer in the table: its id, whether its owner is there, and how that went.
+/// The only consumer in the table: its id, whether its owner is there, and how the owner ended.
 fn only(producer: &SharedProducer<Step>) -> (String, bool, Option<Ending>) {
     let consumers = producer.consumers();
     assert_eq!(consumers.len(), 1, "{consumers:?}");
     (consumers[0].id.clone(), consumers[0].alive, consumers[0].ending)
 }
 
-/// What a publish into a full ring is told.
+/// The error of a publish into a full ring.
 fn told(producer: &mut SharedProducer<Step>) -> (String, u32, Ending, String) {
     match producer.publish_deadline(in_ms(20_000), |_| panic!("must not run")) {
         Err(error @ PublishError::ConsumerDied { .. }) => {
@@ -134,7 +134,7 @@ fn an_end_that_a_destructor_makes_while_a_panic_unwinds_leaves() {
         let producer = ring(&place, 4).build_producer(step).unwrap();
         drop_by_panic(Farewell(place.clone()));
         assert_eq!(producer.consumers(), [], "the panic was under way before the end was made");
-        // One that outlives that panic is dropped by the next.
+        // A consumer that outlives that panic is dropped by the next panic.
         struct Late(Place, std::sync::mpsc::Sender<SharedConsumer<Step>>);
         impl Drop for Late {
             fn drop(&mut self) {
@@ -278,7 +278,7 @@ fn a_producer_that_a_panic_drops_has_not_closed_its_ring_and_another_takes_it_ov
         let mut tap = attach_shared_consumer::<Step>(place.clone(), 0).build_tap().unwrap();
         publish(&mut producer, 3);
         drop_by_panic(producer);
-        // Everything published comes first.
+        // Everything published is delivered first.
         consumer.check_producer().unwrap();
         assert_eq!(drain(&mut consumer), [0, 1, 2]);
         for _ in 0..2 {
@@ -311,7 +311,7 @@ fn a_producer_that_a_panic_drops_has_not_closed_its_ring_and_another_takes_it_ov
 
 #[test]
 fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives_or_has_kept_a_place() {
-    // That nothing is left, `everywhere` says.
+    // `everywhere` checks that nothing is left.
     everywhere(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
         let consumer = attach_shared_consumer::<Step>(place.clone(), 0).build_consumer().unwrap();
@@ -327,7 +327,7 @@ fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives_or_has_k
     });
 }
 
-/// By a program that knows nothing of rings, or by a replacer that was killed before it had said what it does.
+/// By a program that does not know rings, or by a replacer that was killed before it had marked the ring.
 #[test]
 fn a_tap_of_a_ring_that_has_lost_its_name_and_its_producer_is_told_that_no_other_comes() {
     let _watchdog = watchdog();
@@ -372,7 +372,7 @@ fn a_producer_that_a_panic_drops_leaves_its_ring_to_a_place_that_is_kept() {
         let mut successor = join(&place, "w");
         assert!(successor.has_rejoined());
         assert_eq!(drain(&mut successor), [0, 1, 2]);
-        // The last one out removes a ring without a producer.
+        // The last consumer that leaves a ring without a producer removes it.
         successor.leave();
     });
 }

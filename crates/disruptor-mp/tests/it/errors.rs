@@ -152,7 +152,7 @@ fn an_error_about_what_stands_in_the_way_says_what_it_is() {
     says(gc("a/b"), "`a/b` cannot be a segment's name: it contains a `/`; use a path (`Path`, `PathBuf`) for a file");
 }
 
-/// Errors of the system, which a test cannot have at will.
+/// Errors of the system, which a test cannot cause at will.
 #[test]
 fn an_error_of_the_system_is_in_the_text() {
     let denied = || io::Error::from_raw_os_error(13);
@@ -273,7 +273,7 @@ fn an_error_of_records_names_the_reason_once() {
     says(late, &format!("timed out: ring heap: producer waits for space since …; w pid {pid} is …; gives up"));
 }
 
-/// What a victim was refused with, or that it was not.
+/// Prints the error of a victim, or that it got none.
 fn tell<T>(answer: Result<T, impl ToString>) {
     say(&format!("SAID {}", answer.map_or_else(|error| error.to_string(), |_| "nothing".to_owned())));
 }
@@ -307,10 +307,10 @@ fn victim_that_is_refused() {
     }
 }
 
-/// Where the ring of a victim is, as a file; on the heap without it.
+/// The variable with the file of a victim's ring; without it the ring is on the heap.
 const PLACE: &str = "MYELON_TEST_PLACE";
 
-/// What a victim in this part says.
+/// What a victim with this role prints.
 fn said(victim: Respawn) -> String {
     victim.spawn().wait_line("SAID ").trim_start_matches("SAID ").to_owned()
 }

@@ -22,7 +22,7 @@ fn ends() -> (SharedProducer<u64>, SharedConsumer<u64>) {
     (producer, ring(&place).with_consumer_id("w").build_consumer().unwrap())
 }
 
-/// Everything that managed publishing waits for, without end.
+/// Managed publishing that waits for everything without end.
 fn patient() -> RequiredConsumerLivenessConfig {
     RequiredConsumerLivenessConfig::new(["w"])
         .with_startup_wait_timeout(FOREVER)
@@ -68,7 +68,7 @@ fn a_pause_between_two_looks_does_not_outlast_the_start_up() {
 fn a_pause_without_end_is_no_end_of_looking() {
     let _watchdog = watchdog();
     let place = Place::heap();
-    // Its first looks find nobody.
+    // Its first looks find no consumer.
     let discovery = DiscoveryMode::Enabled { max_consumers: 4, consumer_prefix: None, scan_interval: FOREVER };
     let builder = ring(&place).with_discovery(discovery).wait_for_consumers(1, FOREVER);
     let producer = std::thread::spawn(move || builder.build_producer(|| 0).unwrap());
@@ -103,7 +103,8 @@ fn managed_publishing_waits_without_end_whatever_it_waits_for() {
             }
             let counters = producer.ring_counters();
             let reader = std::thread::spawn(move || {
-                // At its first look it finds a stall and raises an alert: whatever follows from that is reckoned.
+                // At its first look it finds a stall and raises an alert, so the time until the failure action is
+                // computed as well.
                 let has_alerted = || {
                     let is_alert = |counter: &disruptor_mp::CounterSnapshot| counter.id == ids::PRODUCER_STALLS;
                     counters.snapshot().iter().any(|counter| is_alert(counter) && counter.value > 0)

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use testkit::fork::fork_then;
 
-/// A ring of eight in a file, and a hand in it.
+/// A ring of eight in a file, and a `Forger` for it.
 struct Scene {
     dir: TempDir,
     place: Place,
@@ -46,8 +46,8 @@ impl Scene {
         (Self { dir, place, forger }, producer)
     }
 
-    /// The ring of a producer that published `count` events, each of which the consumer `w` has read, and then died
-    /// inside the next one.
+    /// The ring of a producer that published `count` events and died inside the next one. The consumer `w` has read all
+    /// published events.
     fn of_producer_that_died_inside_a_slot(count: usize) -> (Self, SharedConsumer<Step>) {
         let dir = TempDir::new();
         let path = dir.path().join("ring");
@@ -113,7 +113,7 @@ fn a_high_water_forged_back_to_its_old_value_hides_no_joiner() {
     assert_eq!(fill(&mut producer), 8, "both have read everything");
 }
 
-/// Everything but what the owner of epoch 0 has stored, or could store and still be there.
+/// States that the owner of epoch 0 cannot store while it is there.
 const FORGED_STATES: [u64; 8] = [0, 3, 0x7f, 0xff, 1 << 8, 9 << 8, 9 << 8 | 0xff, u64::MAX << 8];
 
 #[test]
@@ -311,7 +311,7 @@ fn who_comes_back_is_not_taken_for_forged_wherever_its_join_met_the_producer() {
                 let _ = producer.try_publish(|_| ());
             }
         });
-        // About one join in a hundred falls between two looks of the producer.
+        // About one join in a hundred happens between two looks of the producer.
         let refused = (0..2000).find_map(|_| {
             let join = || attach_shared_consumer::<Step>(place.clone(), 0).with_consumer_id("w");
             let mut consumer = join().start_at(StartAt::Oldest).build_consumer().unwrap();
@@ -395,7 +395,8 @@ fn who_takes_over_from_a_producer_that_died_inside_a_slot_believes_no_forged_cur
     }
 }
 
-/// A ring of records of 64 lines in a file, with a consumer that has read 150 records of two lines, and its words.
+/// A ring of records of 64 lines in a file, with a consumer that has read 150 records of two lines, and a function that
+/// writes its words.
 fn records() -> (TempDir, RecordProducer, RecordConsumer, impl Fn(u64, i64)) {
     let dir = TempDir::new();
     let path = dir.path().join("ring");
@@ -486,7 +487,7 @@ fn an_entry_forged_to_active_where_no_consumer_is_is_told_and_can_be_evicted() {
         if has_had_an_owner {
             join(&scene.place, "gone").leave();
         }
-        // Below the high water, or the producer would not look there.
+        // Below the high-water mark, or the producer would not look there.
         scene.forger.write(scene.control(HIGH_WATER), &1_u32.to_ne_bytes());
         scene.set_status(0, scene.status(0) | 2);
         let died = loop {
@@ -595,7 +596,7 @@ fn who_takes_over_a_ring_of_records_believes_no_forged_cursor() {
     }
 }
 
-/// Every four bytes of the control lines and of an entry that this build gives a meaning, by their offset from `start`.
+/// The offsets from `start` of every four bytes of the control lines and of an entry that have a meaning in this build.
 fn words_in(start: u64, ranges: &[std::ops::Range<u64>]) -> impl Iterator<Item = u64> {
     ranges.iter().flat_map(move |range| range.clone().step_by(4).map(move |word| start + word))
 }
@@ -657,7 +658,7 @@ fn no_word_of_a_ring_lets_a_lease_be_written_or_stops_the_ring() {
             }
             drop((consumer, other, late));
             for _ in 0..24 {
-                // One whose forged epoch was the last one is found to be gone by the first call that waits.
+                // If the last forged word was the epoch of a consumer, the first call that waits finds that it is gone.
                 let published = producer.publish_deadline(in_ms(20_000), |_| ());
                 assert!(published.is_ok(), "{case}: {published:?}");
             }

@@ -55,8 +55,8 @@ fn a_producers_copy_in_a_child_changes_no_byte_of_the_ring() {
         assert_eq!(drain(&mut consumer).len(), 8);
         publish(&mut producer, 4);
         changes_nothing_in(producer.try_clone_fd().unwrap(), || {
-            // The parent has used up the room that it had found: a look at the consumers finds more, and would say so
-            // in the ring.
+            // The parent has used up the room that it had found: a look at the consumers finds more room, and would
+            // store that in the ring.
             producer.stall_report();
             producer.check_peers();
             assert!(producer.try_publish(|slot| slot.sequence = 99).is_err());
@@ -145,7 +145,7 @@ fn a_record_across_the_end_of_its_ring_stays_in_the_child_too() {
     everywhere_shared(|place| {
         let mut producer = SharedDisruptorBuilder::records(place.clone(), 4096).build_record_producer().unwrap();
         let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
-        // 19 lines each, of 64: the fourth lies in both mappings of the lines.
+        // 19 lines each, of 64: the fourth crosses from the first to the second mapping of the lines.
         for _ in 0..3 {
             producer.publish(&[1; 1200], 0, 0, Patience::Now).unwrap();
             assert_eq!(consumer.next(Patience::Now).unwrap().unwrap().len(), 1200);
@@ -225,7 +225,7 @@ fn a_child_builds_rings_of_its_own_and_reads_those_of_others() {
             publish(&mut mine, 2);
             let mut on_disk = ring(&Place::from(path.as_path()), 8).build_producer(step).unwrap();
             publish(&mut on_disk, 2);
-            // A grandchild must not reach these either, nor stumble over what its grandparent had.
+            // A grandchild must not reach these either, and its grandparent's handles must not disturb it.
             let mut grandchild = fork_then(|| i32::from(on_disk.try_publish(|_| ()).is_ok()));
             let refused = grandchild.wait_exit(PATIENCE).code() == Some(0);
             let oldest = disruptor_mp::attach_shared_consumer::<Step>(place.clone(), 0).start_at(StartAt::Oldest);

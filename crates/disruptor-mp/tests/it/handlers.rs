@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use testkit::fork::fork_then;
 
-/// Longer than the time after which a batch is acknowledged, whatever the steps of a coarse clock are.
+/// Longer than the time after which a batch is acknowledged, with any resolution of the coarse clock.
 const LONG: Duration = Duration::from_millis(25);
 
 /// Starts a consumer `w` on a thread of its own.
@@ -22,13 +22,13 @@ fn start(place: &Place, handler: impl FnMut(&Step, i64, bool) + Send + 'static) 
     attach_shared_consumer::<Step>(place.clone(), 0).with_consumer_id("w").handle_events_with(handler).unwrap()
 }
 
-/// How far the one consumer of the ring has got, as others see it.
+/// The position of the one consumer of the ring, as its peers see it.
 fn position(producer: &SharedProducer<Step>) -> i64 {
     producer.consumers()[0].position
 }
 
-/// Has `consumer` handle many short events, so that its handler counts as quick, and then a ring of them, in the midst
-/// of which `producer` publishes one more for each that was handled.
+/// Lets `consumer` handle many short events, so that its handler counts as quick, and then a full ring of them.
+/// Meanwhile `producer` publishes one more event for each handled one.
 fn goes_on<F: SlotForm>(mut producer: SharedProducer<Step, F>, mut consumer: SharedConsumer<Step, F>) {
     for _ in 0..32 {
         publish(&mut producer, 8);
@@ -167,7 +167,8 @@ fn a_healthy_handler_that_takes_longer_for_a_lap_than_the_patience_of_its_produc
     });
 }
 
-/// 4 000 events, and a consumer `w` that is in event 100 until it is let go; and how many events it has handled.
+/// A ring of 4 000 events, and a consumer `w` that is in event 100 until it is let go; and how many events it has
+/// handled.
 fn held_in_its_handler(place: &Place) -> (SharedProducer<Step>, AutoConsumer, impl FnOnce() + use<>, Arc<AtomicI64>) {
     let mut producer = ring(place, 4096).build_producer(step).unwrap();
     let handled = Arc::new(AtomicI64::new(0));
@@ -262,10 +263,10 @@ fn a_batch_lease_that_a_panic_takes_comes_again_one_event_at_a_time() {
     });
 }
 
-/// A consumer that its own handler has at hand.
+/// A consumer that its own handler can reach.
 type Own = Arc<Mutex<Option<AutoConsumer>>>;
 
-/// Publishes an event whose handler does `end` to its own consumer, and gives what that answered.
+/// Publishes an event whose handler calls `end` on its own consumer, and returns the result.
 fn in_its_own_handler<T: Send + 'static>(place: &Place, end: fn(AutoConsumer) -> T) -> T {
     let mut producer = ring(place, 8).build_producer(step).unwrap();
     let own = Own::default();
@@ -279,7 +280,7 @@ fn in_its_own_handler<T: Send + 'static>(place: &Place, end: fn(AutoConsumer) ->
     *own.lock().unwrap() = Some(consumer);
     publish(&mut producer, 1);
     let answer = answered.recv_timeout(PATIENCE).expect("the handler returns");
-    // Its thread ends by itself, and lets its place go.
+    // Its thread ends by itself, and gives up its place.
     eventually("the end of the thread", || producer.consumers().iter().all(|consumer| !consumer.alive));
     answer
 }
@@ -325,7 +326,7 @@ fn a_child_of_fork_that_drops_what_has_a_thread_in_its_parent_neither_panics_nor
             i32::from(is_running || !matches!(end, AutoConsumerEnd::Forked))
         });
         assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
-        // The parent's have noticed nothing.
+        // The parent's handles have not changed.
         producer.as_mut().unwrap().publish_managed(|_| ()).unwrap();
         eventually("all three", || handled.load(Ordering::Relaxed) == 3);
         let (a, b, w) = consumers.unwrap();

@@ -16,10 +16,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 use testkit::names::ShmGuard;
 
-/// How many messages one consumer is handed from the oldest that it holds on.
+/// How many messages one consumer gets at most, counted from the oldest that it holds.
 const BOUND: usize = disruptor_mp::HELD_MAX;
 
-/// A ring of either kind, whose messages say themselves which they are.
+/// A ring of either kind, whose messages contain their own numbers.
 pub(crate) trait Kind {
     type Producer;
     type Consumer: Holds<Held = Self::Held, Error = ConsumeError> + Send;
@@ -31,7 +31,7 @@ pub(crate) trait Kind {
     fn keep_place(consumer: &mut Self::Consumer);
     /// Publishes one message if there is room for it.
     fn publish(producer: &mut Self::Producer) -> bool;
-    /// The number of the message, and how often it was handed out.
+    /// The number of the message, and how often it was redelivered.
     fn seen(held: &Self::Held) -> (i64, u32);
     /// Reads one message and acknowledges it.
     fn read(consumer: &mut Self::Consumer) -> Result<Option<(i64, u32)>, ConsumeError>;
@@ -40,7 +40,7 @@ pub(crate) trait Kind {
     fn handle_all(consumer: &mut Self::Consumer) -> Vec<i64>;
     fn messages(consumer: &mut Self::Consumer) -> Messages<'_, Self::Consumer>;
     fn consumers(producer: &Self::Producer) -> Vec<ConsumerInfo>;
-    /// The number at which the only consumer stands.
+    /// The position of the only consumer.
     fn gate(producer: &Self::Producer) -> i64 {
         Self::consumers(producer)[0].position
     }
@@ -96,7 +96,7 @@ impl Kind for Events {
 
 pub(crate) struct Records;
 
-/// Bytes of a message: with the header two lines.
+/// Bytes of a message: two lines with the header.
 const LEN: usize = 100;
 
 impl Kind for Records {
@@ -159,7 +159,7 @@ macro_rules! for_both {
     };
 }
 
-/// A ring with `published` messages, and a consumer called `w`.
+/// A ring with `published` messages, and a consumer `w`.
 fn stage<K: Kind>(place: &Place, size: usize, published: usize) -> (K::Producer, K::Consumer) {
     let mut producer = K::producer(place, size);
     let consumer = K::consumer(place, "w").unwrap();
@@ -169,7 +169,7 @@ fn stage<K: Kind>(place: &Place, size: usize, published: usize) -> (K::Producer,
     (producer, consumer)
 }
 
-/// The next message, which must be that one and be there now.
+/// The next message, which must have that number and be there now.
 #[track_caller]
 fn take<K: Kind>(consumer: &mut K::Consumer, number: i64, redeliveries: u32) -> K::Held {
     let held = consumer.take_held(Patience::Now).unwrap().expect("there is one");
@@ -273,7 +273,7 @@ fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_other
         let (_producer, mut consumer) = stage::<K>(place, 128, BOUND + 2);
         let mut held: Vec<_> = (0..BOUND as i64).map(|number| take::<K>(&mut consumer, number, 0)).collect();
         is_at_the_limit::<K>(&mut consumer, BOUND);
-        // Not the oldest: the producer waits on, and so does the consumer.
+        // Not the oldest: the producer keeps waiting, and so does the consumer.
         Release::release(held.remove(40));
         is_at_the_limit::<K>(&mut consumer, BOUND - 1);
         let oldest = held.remove(0);
@@ -291,7 +291,8 @@ fn at_the_bound_the_release_of_the_oldest_ends_the_wait_and_the_release_of_other
         });
         assert_eq!(order.into_inner().unwrap(), ["all but the oldest are released", "the wait has ended"]);
     }
-    /// Whatever the patience, the answer is why there is nothing: what is held, since when, and how long was waited.
+    /// With any patience, the error says why there is no message: what is held, since when, and how long the call
+    /// waited.
     #[track_caller]
     fn is_at_the_limit<K: Kind>(consumer: &mut K::Consumer, are_held: usize) {
         for (patience, says) in [(Patience::Now, ""), (Duration::from_millis(5).into(), ", and this call waited …")] {
@@ -336,7 +337,7 @@ fn a_wait_for_a_message_ends_when_one_is_given_back() {
     for_both!(claim);
 }
 
-/// Whether the id `w` cannot be had.
+/// Whether the id `w` is in use.
 fn is_in_use<K: Kind>(place: &Place) -> bool {
     match K::consumer(place, "w") {
         Ok(_) => false,
@@ -358,7 +359,7 @@ fn the_place_the_lock_and_the_bytes_live_until_the_last_message_is_gone() {
         assert!(is_in_use::<K>(place));
         assert_eq!(K::seen(&b), (1, 0));
         Release::release(b);
-        // The consumer was to give its place up: it has.
+        // The consumer should give up its place: it has.
         assert!(K::publish(&mut producer), "it holds the producer back although it has left");
     }
     for_both!(claim);
@@ -380,7 +381,7 @@ fn a_place_that_is_kept_is_kept_once_the_last_message_is_gone_and_its_successor_
         drop(b);
         let mut back = K::consumer(place, "w").unwrap();
         assert_eq!(K::gate(&producer), 1);
-        // The first is the one that held the ring up; the others were handed out as well.
+        // The first is the one that blocked the ring; the others were handed out as well.
         let again = take::<K>(&mut back, 1, 1);
         assert_eq!(K::read(&mut back).unwrap(), Some((3, 1)), "2 was released");
         assert_eq!(K::gate(&producer), 1);
@@ -501,7 +502,7 @@ fn several_events_are_held_and_come_again_as_one() {
         publish(&mut producer, 12);
         let first = consumer.try_consume_next_leased().unwrap().hold();
         let numbers = |batch: &HeldBatch<Step>| batch.iter().map(|event| event.sequence as i64).collect::<Vec<_>>();
-        // While older ones are held, events are handed out one at a time; three were looked at together before.
+        // While older ones are held, events are handed out one at a time; before, three were looked at together.
         assert!(consumer.peek_at(2).is_some());
         let batch = consumer.lease_peeked(3).hold();
         assert_eq!((batch.first_sequence(), numbers(&batch)), (1, vec![1, 2, 3]));
@@ -568,7 +569,7 @@ fn what_was_released_is_not_handed_out_to_who_comes_after_a_kill() {
     for released in [4, 2, 3] {
         consumer.does(format!("release {released}"));
     }
-    // Read in passing.
+    // Read without being held.
     consumer.does("read");
     consumer.does("give-back 5");
     assert_eq!(producer.consumers()[0].held.as_ref().unwrap().sequences, [0, 1, 5]);

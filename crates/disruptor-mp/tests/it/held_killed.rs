@@ -16,7 +16,7 @@ use testkit::names::ShmGuard;
 use testkit::process::{Respawn, is_victim};
 use testkit::test_name;
 
-/// The environment variables that tell a victim its ring, and the file in which it says what it does.
+/// The environment variables with a victim's ring, and with the file of its log.
 const RING: &str = "HELD_TEST_RING";
 const LOG: &str = "HELD_TEST_LOG";
 
@@ -31,7 +31,7 @@ fn answering() {
     }
     let place = Place::from(std::env::var(RING).unwrap());
     let log = File::options().append(true).open(std::env::var(LOG).unwrap()).unwrap();
-    // One system call a line: a line is there as a whole, whenever we are killed.
+    // One system call per line: a line is complete, at whatever moment we are killed.
     let say = |what: &str, number: i64| (&log).write_all(format!("{what} {number}\n").as_bytes()).unwrap();
     let mut consumer = join(&place, "w");
     let (hand_out, handed) = channel::<HeldEvent<Step>>();
@@ -42,8 +42,8 @@ fn answering() {
                 let mut held: Vec<HeldEvent<Step>> = vec![];
                 loop {
                     let next = handed.lock().unwrap().recv_timeout(Duration::from_millis(1));
-                    // Three at a time, the newest first; and all that there are when nothing comes, for it may be what
-                    // the others wait for.
+                    // Three at a time, the newest first; and all of them if nothing comes, because the rest may wait
+                    // for these.
                     let is_enough = next.map_or(true, |event| {
                         held.push(event);
                         held.len() == 3
@@ -72,7 +72,7 @@ fn what_four_threads_have_answered_out_of_order_does_not_come_again_after_a_kill
     let (place, path) = (Place::from(shm.name("a")), dir.path().join("log"));
     File::create(&path).unwrap();
     let mut producer = ring(&place, 64).build_producer(step).unwrap();
-    // The place is there before the first event.
+    // The place exists before the first event.
     join(&place, "w").keep_place();
     let is_over = AtomicBool::new(false);
     let (last, published) = std::thread::scope(|scope| {
@@ -80,7 +80,7 @@ fn what_four_threads_have_answered_out_of_order_does_not_come_again_after_a_kill
             while !is_over.load(Ordering::Relaxed) {
                 let next = producer.last_published_sequence() + 1;
                 match producer.publish_deadline(in_ms(30_000), |slot| slot.sequence = next as u64) {
-                    // One comes back under its id.
+                    // A process comes back under its id.
                     Ok(_) | Err(PublishError::ConsumerDied { .. }) => std::thread::yield_now(),
                     Err(other) => panic!("{other}"),
                 }
@@ -116,12 +116,12 @@ fn what_four_threads_have_answered_out_of_order_does_not_come_again_after_a_kill
     assert!(done.len() > KILLS, "nothing was answered");
     let seen: BTreeSet<i64> = last.into_iter().collect();
     assert!(seen.is_disjoint(&done), "released, and came again: {:?}", seen.intersection(&done));
-    // Where a process was killed between the two lines, either may be.
+    // If a process was killed between the two lines, either is possible.
     let lost: Vec<i64> = (0..published).filter(|number| !begun.contains(number) && !seen.contains(number)).collect();
     assert!(lost.is_empty(), "neither released nor handed out again: {lost:?}");
 }
 
-/// What the victims have said, as far as it is there.
+/// The lines that the victims have written so far.
 fn lines(log: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(log).unwrap();
     text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| line.trim_end().to_owned()).collect()

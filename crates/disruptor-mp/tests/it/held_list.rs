@@ -9,7 +9,7 @@ use disruptor_mp::{Holds, Patience, Release};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// What is done. `which` is taken modulo the number of messages that are held, and nothing happens if there is none.
+/// One operation. `which` is taken modulo the number of held messages, and nothing happens if there is none.
 #[derive(Clone, Debug)]
 enum Act {
     Publish,
@@ -24,8 +24,8 @@ enum Act {
         which: usize,
         panics: bool,
     },
-    /// The consumer is dropped and keeps its place, every message that is held is released or given back, by the bits
-    /// of `released`, and another consumer comes under its id.
+    /// The consumer is dropped and keeps its place. Every held message is released or given back, as the bits of
+    /// `released` say. Then another consumer comes under its id.
     Return {
         released: u64,
     },
@@ -58,18 +58,18 @@ struct World<K: Kind> {
     held: Vec<(i64, K::Held)>,
     place: Place,
     published: i64,
-    /// What lies between the gate and the front.
+    /// The messages between the gate and the front.
     list: Vec<(i64, Standing)>,
-    /// What is read next.
+    /// The message that is read next.
     front: i64,
-    /// What a predecessor released beyond the gate that it left.
+    /// Messages after the gate that a predecessor has released.
     ahead: BTreeSet<i64>,
     /// Everything before it was handed out to a predecessor.
     marked_until: i64,
     peeked_until: i64,
 }
 
-/// Messages that the ring has room for.
+/// How many messages fit into the ring.
 const ROOM: usize = 8;
 
 impl<K: Kind> World<K> {
@@ -94,7 +94,7 @@ impl<K: Kind> World<K> {
         self.list.first().map_or(self.front, |(number, _)| *number)
     }
 
-    /// The message that is handed out next, and whether it is marked.
+    /// The next message to be handed out, and whether it is marked.
     fn due(&mut self) -> Option<(i64, bool)> {
         if let Some((number, _)) = self.list.iter().find(|(_, standing)| *standing == Standing::Returned) {
             return Some((*number, true));
@@ -214,7 +214,7 @@ fn none_is_lost_and_none_comes_again<K: Kind>() {
         for act in &acts {
             world.play(act);
         }
-        // Every holder lets its message go, and everything else comes.
+        // Every holder gives its message back, and everything else comes.
         world.play(&Act::Return { released: 0 });
         world.play(&Act::Handle);
         assert_eq!(world.gate(), world.published);

@@ -14,7 +14,7 @@ use disruptor_mp::{
 use std::time::{Duration, Instant};
 use testkit::fork::fork_then;
 
-/// A ring of four in a file, and a hand in it.
+/// A ring of four in a file, and a `Forger` for it.
 fn forged_ring() -> (TempDir, Place, disruptor_mp::SharedProducer<Step>, Forger) {
     let dir = TempDir::new();
     let path = dir.path().join("ring");
@@ -31,7 +31,7 @@ fn a_forged_position_never_switches_gating_off_and_is_counted() {
         let (_dir, place, mut producer, forger) = forged_ring();
         let mut consumer = join(&place, "w");
         publish(&mut producer, 4);
-        assert_eq!(fill(&mut producer), 0); // the producer has seen where the consumer stands
+        assert_eq!(fill(&mut producer), 0); // the producer has seen the position of the consumer
         forger.set_position(0, forged);
         assert_eq!(fill(&mut producer), 0, "{forged} made room");
         let counters = producer.ring_counters().snapshot();
@@ -42,7 +42,7 @@ fn a_forged_position_never_switches_gating_off_and_is_counted() {
             other => panic!("{other:?}"),
         }
         assert_eq!(producer.consumer_sequence("w"), Some(forged.saturating_sub(1)), "what it says is shown as it is");
-        // The consumer knows where it stands: nothing was overwritten under it, and its next release is believed.
+        // The consumer knows its position: nothing that it reads was overwritten, and its next release counts.
         assert_eq!(drain(&mut consumer), [0, 1, 2, 3]);
         assert_eq!(fill(&mut producer), 4);
     }
@@ -114,7 +114,7 @@ fn a_position_that_goes_back_gates_where_it_was() {
 #[test]
 fn a_forged_cursor_never_makes_a_consumer_read_what_was_not_published() {
     let _watchdog = watchdog();
-    // Not 4: that is what the cursor of this ring could say.
+    // Not 4: the cursor of this ring could have that value.
     for forged in [i64::MAX, i64::MIN, -1, 0, 5, 1000] {
         let (_dir, place, mut producer, forger) = forged_ring();
         let mut consumer = join(&place, "w");
@@ -127,9 +127,9 @@ fn a_forged_cursor_never_makes_a_consumer_read_what_was_not_published() {
             assert_eq!((event.sequence as i64, sequence < 2), (sequence, true), "{forged}");
         }
         assert!(tap.producer_sequence() >= -1 && consumer.producer_sequence() >= -1);
-        // A joiner starts somewhere, and never reads an event under another number.
+        // A joiner starts at some position, and never reads an event under another number.
         drop(attach_shared_consumer::<Step>(place, 4).build_consumer().map(|mut late| drain(&mut late)));
-        // The producer knows how far it is; once it has said so, the tap finds its way back.
+        // The producer knows its position. After it has stored it, the tap continues there.
         let mut last = 0;
         for expected in 2..10 {
             publish(&mut producer, 1);
@@ -197,7 +197,7 @@ fn no_bytes_in_the_table_and_the_control_lines_make_anybody_panic_or_hang() {
     }
 }
 
-/// A struct that has the size of [`Step`] and other fields.
+/// A struct with the size of [`Step`] and other fields.
 mod other {
     use disruptor_mp::event;
 
@@ -274,7 +274,7 @@ fn a_damaged_schema_is_an_error() {
     }
 }
 
-/// Wants its slots on lines of 64 bytes, although it has 24.
+/// Needs slots aligned to 64 bytes, although it has 24.
 #[event(align = 64)]
 struct Wide {
     sequence: u64,
@@ -407,7 +407,7 @@ fn a_panic_while_publishing_publishes_nothing_and_poisons_nothing() {
                     }
                 });
             });
-            // What was finished is published, what was not is not.
+            // Finished events are published, unfinished ones are not.
             assert_eq!(producer.last_published_sequence(), first as i64 + 1);
             publish(&mut producer, 1);
             assert_eq!(drain(&mut consumer), [first as i64, first as i64 + 1, first as i64 + 2]);
@@ -493,7 +493,7 @@ fn closing_tells_everybody_once_they_have_read_everything() {
     });
 }
 
-/// A mebibyte, which must not pass through the stack of whoever reads it.
+/// A mebibyte, which must not pass through its reader's stack.
 #[event]
 struct Large {
     words: [u64; 1 << 17],
@@ -510,7 +510,7 @@ fn the_first_lap_of_large_events_fits_the_stack_of_an_ordinary_thread() {
     everywhere(|place| {
         let publisher = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
             let builder = build_shared_single_producer::<Huge>(place.clone(), 4);
-            // As a program that is not optimised has it: in several places before it is given away.
+            // Like a program without optimisation, which copies it several times before it returns it.
             let factory = || std::hint::black_box(std::hint::black_box(Huge { words: [7; WORDS] }));
             let mut producer = builder.build_producer(factory).unwrap();
             producer.publish(|slot| slot.words[0] += 1).unwrap();
@@ -553,7 +553,7 @@ fn a_large_event_does_not_pass_through_the_readers_stack() {
     const STACK_BYTES: usize = 512 << 10;
     let _watchdog = watchdog();
     let place = Place::heap();
-    // The factory gives its event by value, so the first lap needs a stack that can hold some.
+    // The factory returns its event by value, so the first lap needs a stack with room for several.
     let publisher = std::thread::Builder::new().stack_size(32 << 20);
     let mut producer = publisher
         .spawn({
@@ -580,7 +580,7 @@ fn a_large_event_does_not_pass_through_the_readers_stack() {
     reader.unwrap().join().unwrap();
 }
 
-/// What can be stored over the words that say whether a consumer gates. Offsets: `src/ring/control.rs`.
+/// Values for the words that say whether a consumer gates. Offsets: `src/ring/control.rs`.
 fn forgeries(plan: &SegmentPlan) -> Vec<(&'static str, u64, Vec<u8>)> {
     let (high_water, status) = (plan.control.offset + 272, plan.table.offset + 16);
     let mut forged = vec![("high water 0", high_water, 0_u32.to_ne_bytes().to_vec())];
@@ -622,7 +622,7 @@ fn no_word_switches_gating_off_under_a_live_lease() {
             assert_eq!(lease.sequence, 0, "{what} {bytes:?}");
             drop(lease);
             assert_eq!(drain(&mut consumer), [1, 2, 3], "{what} {bytes:?}");
-            // Its owner leaves by a later epoch, whatever stands there now.
+            // Its owner leaves with a later epoch, whatever is there now.
             drop(consumer);
             publish(&mut producer, 12);
         }
@@ -681,7 +681,7 @@ fn an_entry_whose_status_was_forged_gates_until_its_owner_is_dead() {
 #[test]
 fn a_higher_epoch_under_a_forged_status_does_not_outlive_its_owner() {
     let _watchdog = watchdog();
-    // Active in a later epoch: a successor, as far as the producer can know. Its owner still leaves.
+    // Active in a later epoch: for the producer it looks like a successor. Its owner still leaves.
     let (_dir, place, mut producer, forger) = forged_ring();
     let consumer = join(&place, "w");
     publish(&mut producer, 4);
@@ -704,7 +704,7 @@ fn a_status_forged_before_a_take_over_does_not_open_the_slots_of_a_lease() {
         0
     });
     let mut consumer = loop {
-        // The child makes the ring.
+        // The child creates the ring.
         if let Ok(consumer) = attach_shared_consumer::<Step>(&place, 0).with_consumer_id("w").build_consumer() {
             break consumer;
         }
@@ -725,6 +725,6 @@ fn a_status_forged_before_a_take_over_does_not_open_the_slots_of_a_lease() {
     assert_eq!(numbers(&leased), before, "the slots of a lease were written");
     drop(leased);
     drop(consumer);
-    // Its lock is free: the ring goes on.
+    // Its lock is free: the ring continues.
     successor.publish_deadline(in_ms(20_000), |step| step.sequence = 100).unwrap();
 }

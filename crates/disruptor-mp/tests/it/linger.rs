@@ -10,7 +10,7 @@ use testkit::names::ShmGuard;
 use testkit::process::{Respawn, Victim, is_victim, role, say};
 use testkit::test_name;
 
-/// 64 KiB: a few of them are a saturated stream, however slow the machine is.
+/// 64 KiB: a few of them are a saturated stream, also on a slow machine.
 #[disruptor_mp::event]
 struct Block {
     words: [u64; 8192],
@@ -18,15 +18,15 @@ struct Block {
 
 const BLANK: Block = Block { words: [0; 8192] };
 
-/// Blocks that a ring has room for.
+/// How many blocks fit into a ring.
 const DEPTH: usize = 64;
 
-/// As much as the clock is read after.
+/// The clock is read after this many.
 const BURST: usize = 4;
 
 const RING: &str = "LINGER_TEST_RING";
 
-/// A process that writes as `role` says.
+/// A process that writes in the way of `role`.
 fn writer(role: &str, ring: &str) -> Victim {
     let mut victim = Respawn::test(test_name!(write)).role(role).env(RING, ring).spawn();
     victim.wait_line("READY");
@@ -51,12 +51,12 @@ fn write() {
     }
 }
 
-/// Block after block, each written whole.
+/// Block after block; each is completely written.
 fn stream<F: SlotForm>(builder: SharedDisruptorBuilder<Block, F>) {
     let mut producer = builder.build_producer(|| BLANK).unwrap();
     say("READY");
     for number in 0.. {
-        // Until it is killed, or its reader has gone.
+        // Until it is killed, or its reader is gone.
         if producer.publish(|block| block.words.fill(number)).is_err() {
             return;
         }
@@ -68,7 +68,7 @@ fn slowly(count: usize, pause: Duration, builder: SharedDisruptorBuilder<Block>)
     let mut producer = builder.build_producer(|| BLANK).unwrap();
     say("READY");
     while producer.publish_batch(count, |block, number| block.words.fill(number as u64)).is_ok() {
-        // What makes it a trickle, or bursts.
+        // This makes it a trickle, or bursts.
         std::thread::sleep(pause);
     }
 }
@@ -127,7 +127,7 @@ fn a_consumer_that_is_told_not_to_linger_never_does() {
     producer.kill_and_reap();
 }
 
-/// Takes this many blocks of a stream that is not saturated, by calls that take what is there.
+/// Takes this many blocks of a stream that is not saturated, with calls that do not wait.
 fn is_never_delayed(role: &str, blocks: usize) {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let name = shm.name("a");

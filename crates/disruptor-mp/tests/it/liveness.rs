@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::names::ShmGuard;
 
-/// Longer than any of these tests may take: a death is known from the kernel, not from a clock.
+/// Longer than any of these tests may take: the kernel reports a death, not a clock.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Short, so that a stall is one at once.
+/// Short, so that a stall counts as one at once.
 const SOON: Duration = Duration::from_millis(30);
 
-/// The alerts so far, and a hook that notes them and then does what the test wants.
+/// The alerts so far, which a hook records before it does what the test wants.
 type Alerts = Arc<Mutex<Vec<RequiredConsumerAlert>>>;
 
 fn config(
@@ -50,7 +50,7 @@ fn publish_managed(producer: &mut SharedProducer<Step>) -> Result<i64, RequiredC
     producer.publish_managed(|slot| slot.sequence = next as u64)
 }
 
-/// What a managed publish answers when `w` was killed before it released anything.
+/// The error of a managed publish when `w` was killed before it released anything.
 fn died(pid: u32) -> RequiredConsumerError {
     RequiredConsumerError::ConsumerDied { consumer_id: "w".to_owned(), pid, how: Ending::Killed, last_sequence: -1 }
 }
@@ -66,7 +66,7 @@ fn a_startup_timeout_names_who_is_missing_and_nothing_is_published() {
         let missing = vec!["w0".to_owned(), "w2".to_owned()];
         assert_eq!(publish_managed(&mut producer), Err(RequiredConsumerError::StartupTimeout { missing }));
         assert_eq!(producer.last_published_sequence(), -1);
-        // Who comes later is good enough for the next call.
+        // A consumer that comes later is in time for the next call.
         let _others = [join(&place, "w0"), join(&place, "w2")];
         assert_eq!(publish_managed(&mut producer), Ok(0));
     });
@@ -112,7 +112,7 @@ fn progress_within_the_grace_period_is_recovery_and_the_next_stall_is_another_on
         let consumer = Arc::new(Mutex::new(None));
         let alerts = Alerts::default();
         let reader = Arc::clone(&consumer);
-        // The alert wakes the consumer up, so to say: it reads one event.
+        // The hook makes the consumer read one event.
         let config = config(&alerts, move |_| {
             let mut reader = reader.lock().unwrap();
             let reader: &mut disruptor_mp::SharedConsumer<Step> = reader.as_mut().unwrap();
@@ -181,8 +181,8 @@ fn a_rejoin_within_the_grace_period_is_recovery() {
     let victim = Arc::new(Mutex::new(None::<Actor>));
     let name = shm.name("a");
     let successor = Arc::clone(&victim);
-    // The first alert is about a stopped process. It is killed and another one takes its place, while the producer is
-    // waiting.
+    // The first alert is about a stopped process. It is killed and another process takes its place, while the producer
+    // waits.
     let config = config(&alerts, move |_| {
         let mut actor = successor.lock().unwrap();
         if let Some(stopped) = actor.take() {
@@ -201,7 +201,7 @@ fn a_rejoin_within_the_grace_period_is_recovery() {
         assert_eq!(publish_managed(&mut producer), Ok(expected));
     }
     assert_eq!(alerts.lock().unwrap().len(), 1);
-    // The last actor must end before the names go.
+    // The last actor must end before the names are removed.
     drop((producer, victim.lock().unwrap().take()));
 }
 
@@ -213,7 +213,8 @@ fn only_the_dead_are_evicted() {
     let victim = Arc::new(Mutex::new(None::<Actor>));
     let stopped = Arc::clone(&victim);
     let config = config(&alerts, move |alert| {
-        // The stopped one is alerted first, and then killed; had it been evicted, the publish would not wait any more.
+        // First there is an alert about the stopped one, then it is killed. If it had been evicted, the publish would
+        // not wait any more.
         if !alert.report.culprit.as_ref().unwrap().is_dead {
             stopped.lock().unwrap().take().unwrap().dies();
         }
@@ -280,7 +281,7 @@ fn a_watcher_reports_a_death_although_the_ring_is_not_full() {
         told.is_some()
     });
     assert_eq!(told, Some(died(pid)));
-    // With somebody in its place, all is well again.
+    // When a consumer is back in its place, publishing works again.
     let _back = join(&place, "w");
     eventually("a publish", || publish_managed(&mut producer).is_ok());
 }
@@ -301,7 +302,7 @@ fn managed_ring(place: &Place, size: usize, config: RequiredConsumerLivenessConf
     producer
 }
 
-/// As [`publish_managed`], and gives up at `deadline`.
+/// Like [`publish_managed`], but gives up at `deadline`.
 fn publish_managed_until(producer: &mut SharedProducer<Step>, deadline: Instant) -> Result<i64, RequiredConsumerError> {
     let next = producer.last_published_sequence() + 1;
     match producer.publish_with(Patience::ManagedUntil(deadline), |slot| slot.sequence = next as u64) {
@@ -311,7 +312,7 @@ fn publish_managed_until(producer: &mut SharedProducer<Step>, deadline: Instant)
     }
 }
 
-/// Drops `end` by a panic.
+/// Drops `end` in a panic.
 fn drop_by_panic<T>(end: T) {
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _end = end;
@@ -351,7 +352,7 @@ fn a_required_consumer_that_panics_fails_the_next_call_and_all_others_until_it_i
         let report = alerts.lock().unwrap()[0].report.to_string();
         assert!(report.contains(&format!("w was dropped by a panic; process {pid} lives")), "{report}");
         assert!(!report.contains("dead") && !gone.to_string().contains("dead"), "{report}, {gone}");
-        // It is no business of calls that are not managed.
+        // Unmanaged calls are not affected.
         publish(&mut producer, 1);
         let mut back = join(&place, "w");
         assert!(back.has_rejoined());
@@ -372,7 +373,7 @@ fn a_required_consumer_that_leaves_fails_the_next_call_until_it_has_joined_again
             let mut consumer = join(&place, "w");
             assert_eq!(publish_managed(&mut producer), Ok(0));
             drain(&mut consumer);
-            // What was seen of it last is what it had released when everybody was found to be there.
+            // Its last known position is what it had released when all required consumers were found to have joined.
             leave(consumer);
             for _ in 0..3 {
                 match publish_managed(&mut producer) {
@@ -468,7 +469,7 @@ fn what_the_policy_evicts_is_missing_to_nobody_until_it_joins_again() {
             assert_eq!(publish_managed(&mut producer), Ok(expected));
         }
         assert_eq!((ids_of(&alerts), producer.consumers()), (vec!["w".to_owned()], vec![]));
-        // Back again, and found at the next look at the gates.
+        // It is back, and found at the next look at the gates.
         let mut back = join(&place, "w");
         for _ in 0..8 {
             drain(&mut back);
@@ -488,7 +489,7 @@ fn one_that_was_let_go_and_goes_again_is_an_alert_of_its_own_although_it_was_not
         let mut producer = managed_ring(&place, 1024, config);
         for goes in 1..4 {
             let consumer = join(&place, "w");
-            // There is room, so the gates are not looked at.
+            // There is room, so the producer does not look at the gates.
             publish_managed(&mut producer).unwrap();
             drop_by_panic(consumer);
             publish_managed(&mut producer).unwrap();
@@ -508,7 +509,7 @@ fn one_that_was_let_go_and_then_joins_and_leaves_is_an_alert_although_no_call_fo
         drop_by_panic(first);
         publish_managed(&mut producer).unwrap();
         for goes in 2..5 {
-            // Another takes the place that was freed, so it comes back to another one.
+            // Another consumer takes the free place, so this one comes back to a different place.
             let _other = join(&place, &format!("other{goes}"));
             publish_managed(&mut producer).unwrap();
             assert_eq!(ids_of(&alerts), vec!["w"; goes - 1], "the other is not required");
@@ -583,7 +584,7 @@ fn a_required_consumer_that_is_killed_is_found_within_a_lap_without_a_watcher() 
     );
 }
 
-/// It moves right before it is killed, so nothing but the kernel can tell it from one that lives.
+/// It moves right before it is killed, so only the kernel can distinguish it from a live one.
 #[test]
 fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_half_of_the_ring() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
@@ -592,7 +593,7 @@ fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_h
         let mut producer = managed_ring(&place, slots, RequiredConsumerLivenessConfig::new(["w"]));
         let mut consumer = Actor::new();
         consumer.does(format!("attach {} w", shm.name(name)));
-        // Whole laps, so that the gates are looked at with the next event.
+        // Whole laps, so that the producer looks at the gates with the next event.
         for _ in 0..laps {
             for _ in 0..slots {
                 publish_managed(&mut producer).unwrap();
@@ -628,7 +629,8 @@ fn a_slow_producer_finds_a_killed_required_consumer_within_sixteen_events() {
         publish_managed(&mut producer).unwrap();
     }
     consumer.does(format!("consume {slots}"));
-    // Its own pace, more than 5 ms an event: long enough for a look after half of the ring, were there no other.
+    // Its own pace, more than 5 ms an event: long enough for a look after half of the ring, if there were no other
+    // rule.
     let paced = |producer: &mut SharedProducer<Step>| {
         std::thread::sleep(Duration::from_millis(10));
         publish_managed(producer)
@@ -642,7 +644,7 @@ fn a_slow_producer_finds_a_killed_required_consumer_within_sixteen_events() {
     assert!(published <= 16, "{published} events were published although it is dead");
 }
 
-/// In a ring that is smaller than that, it is a lap.
+/// In a smaller ring, it looks once a lap.
 #[test]
 fn a_required_consumer_of_a_small_ring_that_is_killed_is_found_within_a_lap_or_sixteen_events() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
@@ -672,7 +674,7 @@ fn only_a_required_consumer_shuts_and_another_that_stalls_is_named() {
             publish_managed(&mut producer).unwrap();
         }
         assert_eq!(drain(&mut required), [0, 1]);
-        // Far beyond all patience, which is 60 ms of waiting.
+        // Much longer than the patience, which is 60 ms of waiting.
         let end = Instant::now() + 10 * SOON;
         while Instant::now() < end || alerts.lock().unwrap().is_empty() {
             match publish_managed_until(&mut producer, Instant::now() + SOON) {

@@ -26,7 +26,7 @@ fn the_life_of_a_consumer_in_another_pid_namespace_is_known() {
     }
     assert_eq!(consumer.ends().unwrap(), "2");
 
-    // Stopped or not cannot be seen from here, but that it lives can.
+    // From here it cannot be seen whether it is stopped, but that it lives can.
     consumer.victim.stop();
     publish(&mut producer, 4);
     match producer.publish_deadline(in_ms(150), |_| ()) {
@@ -41,7 +41,7 @@ fn the_life_of_a_consumer_in_another_pid_namespace_is_known() {
     consumer.dies();
     assert!(matches!(producer.publish(|_| ()), Err(PublishError::ConsumerDied { pid: 1, .. })));
 
-    // Somebody of this namespace may come back under its id.
+    // A consumer of this namespace may come back under its id.
     let mut successor = join(&place, "w");
     assert!(successor.has_rejoined());
     assert_eq!(drain(&mut successor), [3, 4, 5, 6]);
@@ -89,7 +89,7 @@ fn a_full_file_system_is_an_error_and_not_a_signal() {
     }
     assert_eq!(entries(tmpfs.path()), [""; 0], "nothing of it is left");
 
-    // One that fits has all its pages: filling up the rest takes nothing from it.
+    // A ring that fits has all its pages: filling up the rest takes nothing from it.
     let place = at("fits");
     let mut producer = ring(&place, 16384).build_producer(step).unwrap();
     let mut consumer = join(&place, "w");
@@ -99,7 +99,7 @@ fn a_full_file_system_is_an_error_and_not_a_signal() {
     assert_eq!(drain(&mut consumer).len(), 16384);
     assert!(matches!(ring(&at("small"), 2).build_producer(step), Err(MultiProcessError::NoSpace { .. })));
 
-    // And once there is room again, it can be used.
+    // When there is room again, it can be used.
     drop((producer, consumer));
     ring(&at("small"), 2).build_producer(step).unwrap();
     assert_eq!(entries(tmpfs.path()), ["rest"]);

@@ -15,7 +15,7 @@ use testkit::fork::fork_then;
 use testkit::names::ShmGuard;
 use testkit::watchdog::PATIENCE;
 
-/// Lets another process make something, and end without letting go of it.
+/// Lets another process make something, and die without releasing it.
 fn left_by_a_dead_process<T>(make: impl FnOnce() -> T) {
     let mut child = fork_then(|| {
         std::mem::forget(make());
@@ -39,7 +39,7 @@ fn at_names(claim: impl Fn(Place, &Path)) {
     assert_eq!(dir.entries(), [""; 0], "left behind");
 }
 
-/// Says in the header of the segment at `path` that it is of version `major`, or of the other byte order.
+/// Changes the header of the segment at `path` to version `major`, or to the other byte order.
 fn forge(path: &Path, major: u16, is_native: bool) {
     let file = File::options().read(true).write(true).open(path).unwrap();
     let mut mark = [0; 4];
@@ -88,7 +88,7 @@ fn records_take_the_place_of_events_whose_producer_was_killed() {
 #[test]
 fn a_segment_of_another_kind_that_a_process_uses_is_refused_with_both_kinds() {
     at_names(|place, _| {
-        // The child is a consumer's producer that died; the consumer is this process's.
+        // The child is a producer that died; the consumer belongs to this process.
         left_by_a_dead_process(|| ring(&place, 8).build_producer(step).unwrap());
         let consumer = join(&place, "w");
         for builder in [records(&place), records(&place).replace()] {
@@ -100,7 +100,7 @@ fn a_segment_of_another_kind_that_a_process_uses_is_refused_with_both_kinds() {
             assert!(text.contains("needs a ring of records, layout"), "{text}");
         }
         assert!(matches!(records(&place).take_over().build_record_producer(), Err(MultiProcessError::Unusable { .. })));
-        // The last consumer out of a ring whose producer is dead takes it away.
+        // The last consumer that leaves a ring with a dead producer removes it.
         drop(consumer);
         assert_eq!(records(&place).build_record_producer().unwrap().origin(), Origin::Created);
     });
@@ -132,7 +132,7 @@ fn a_segment_of_another_version_or_byte_order_goes_once_no_process_uses_it() {
             );
             forge(path, if is_native { ABI.major } else { ABI.major.swap_bytes() }, is_native);
             drop(consumer);
-            // Whether or not the consumer took it away.
+            // Whether or not the consumer has removed it.
             let _ = gc(&place);
             left_by_a_dead_process(|| ring(&place, 8).build_producer(step).unwrap());
             forge(path, major, is_native);

@@ -11,32 +11,32 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
     assert_eq!(
         other_than_patience(&source),
         [
-            // No patience: how long something else may take.
+            // Not a patience: how long something else may take.
             "builder::linger_at_most(time: Duration)",
-            // Of builders, and kept for later: as long as that from the start of the producer on.
+            // Of builders, and stored: it counts from the start of the producer.
             "builder::wait_for_consumers(timeout: Duration)",
             "builder::wait_for_single_consumer(timeout: Duration)",
             "builder::with_coordination_timeout(timeout: Duration)",
-            // Kept for later, again and again.
+            // Stored, and used repeatedly.
             "config::with_progress_check_interval(progress_check_interval: Duration)",
             "config::with_progress_timeout(progress_timeout: Duration)",
             "config::with_shutdown_grace_period(shutdown_grace_period: Duration)",
             "config::with_startup_wait_timeout(startup_wait_timeout: Duration)",
-            // The names of the contract for a call with a deadline.
+            // The old names of a call with a deadline.
             "consumer::consume_batch_leased(deadline: Option<Instant>)",
             "consumer::consume_next_leased_deadline(deadline: Instant)",
-            // How long it has been waited already.
+            // How long the wait has taken already.
             "consumer_face::stall_report(waited: ::std::time::Duration)",
-            // What an end of any layer is asked by code that is generic over it.
+            // For code that is generic over the ends of any layer.
             "consumer_face::wait_for_next(patience: Patience)",
             "messages::take_held(patience: Patience)",
-            // A nap, not a wait for anything.
+            // A sleep, not a wait for something.
             "pause::perform_sleep_wait(duration: Duration)",
-            // As for consumers; and batches of groups, inside of a call that has taken and lends it.
+            // As for consumers; and batches of groups, inside a call that has taken the patience and passes it on.
             "producer::publish_batch_deadline(deadline: Instant)",
             "producer::publish_deadline(deadline: Instant)",
             "producer::publish_group_within(patience: &Patience)",
-            // Done again and again.
+            // Done repeatedly.
             "producer_face::watch_required_consumers(interval: ::std::time::Duration)",
         ]
     );

@@ -31,7 +31,7 @@ fn a_relative_path_means_the_same_after_the_working_directory_has_changed() {
             Place::from(Path::new("sub/../c.ring")),
             Place::from(&layout),
         ];
-        // A path that was put into the enumeration by hand is followed where the segment was made, and only there.
+        // A relative path that was put into the enum by hand works where the segment was made, and only there.
         let by_hand = Place::File("d.ring".into());
         let configured = MmapFileConfig::for_event::<Step>("configured.ring", 4);
         let last_one = join(&Place::File("left.ring".into()), "w");
@@ -72,7 +72,7 @@ fn creating_at_a_path_makes_its_directory() {
     assert_eq!(cursor.load(), 3);
     let counters = CountersFile::create(at("counters"), 4).unwrap();
     drop((producer, by_layout, cursor, counters));
-    // Whoever asks for more than `create` says so.
+    // A program that needs more than `create` must ask for it.
     let refused = ring(&Place::from(at("builder")), 4).build_producer(step);
     assert!(refused.is_err() && !dir.path().join("builder").exists());
     let file = dir.path().join("file");

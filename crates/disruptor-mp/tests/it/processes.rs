@@ -63,7 +63,7 @@ fn nobody_takes_over_from_a_stopped_producer() {
             other => panic!("{other:?}"),
         }
     }
-    // A consumer does not take it for dead either.
+    // A consumer does not consider it dead either.
     assert!(matches!(consumer.consume_next_leased_deadline(in_ms(120)), Err(ConsumeError::TimedOut { .. })));
     consumer.check_producer().unwrap();
     let report = consumer.stall_report(Duration::from_millis(120)).to_string();
@@ -120,7 +120,7 @@ fn a_killed_producer_is_named_and_its_ring_goes_on_behind_the_last_event() {
     publish(&mut second, 4);
     assert_eq!(fill(&mut second), 0, "the consumer gates the second producer as it did the first");
     assert_eq!(drain(&mut consumer), [3, 4, 5, 6]);
-    // The tap slept through more than a lap; it goes on half a lap behind the producer, and says what it missed.
+    // The tap slept for more than a lap. It continues where it lags by half a lap, and says what it missed.
     let (sequence, event): (_, Step) = tap.next(in_ms(20_000)).unwrap();
     assert_eq!((sequence, event.sequence, tap.missed()), (5, 5, 5));
 }
@@ -134,12 +134,13 @@ fn a_name_whose_producer_was_killed_can_be_used_again_at_once() {
         dead.does(format!("produce {} 4", shm.name("a")));
         dead.does("publish 9");
         dead.dies();
-        // Whoever attaches to what it left reads it, as nobody has, and is told so instead of waiting.
+        // A reader that attaches to the ring it left reads its events, because no consumer has, and then gets an error
+        // instead of waiting.
         let mut reader = join(&place, "r");
         assert_eq!(drain(&mut reader).last(), Some(&8));
         assert!(matches!(reader.consume_next_leased(), Err(ConsumeError::ProducerDied { .. })));
         if size == 4 {
-            drop(reader); // the last one out removes what the dead one left
+            drop(reader); // the last consumer removes the ring of the dead producer
             shm.assert_nothing_left();
         }
         let producer = ring(&place, size).build_producer(step).unwrap();
@@ -230,7 +231,7 @@ fn what_a_killed_consumer_had_not_acknowledged_comes_again_marked() {
     let mut consumer = join(&place, "w");
     assert!(consumer.has_rejoined());
     let event = consumer.consume_next_leased().unwrap();
-    // An event that has taken three consumers with it may be stepped over.
+    // An event that has killed three consumers may be skipped.
     assert_eq!((event.sequence, event.is_redelivered(), event.redeliveries()), (2, true, 3));
     event.release_unread();
     assert!(consumer.skip());
@@ -316,7 +317,7 @@ fn a_parent_that_forked_and_was_killed_is_dead_although_its_child_lives() {
     consumer.does(format!("attach {} w", shm.name("a")));
     let children: Vec<String> = vec![producer.does("fork"), consumer.does("fork")];
     producer.does("publish 4");
-    // The guards stay, with the pipes that the children read: killed is only the parent.
+    // The guards stay, with the pipes that the children read: only the parent is killed.
     producer.victim.kill_and_reap();
     consumer.victim.kill_and_reap();
 
@@ -332,7 +333,7 @@ fn a_parent_that_forked_and_was_killed_is_dead_although_its_child_lives() {
     producer.victim.close_stdin();
     consumer.victim.close_stdin();
     eventually("the end of the children", || {
-        // Whoever adopts them may leave them unreaped.
+        // The process that adopts them may leave them unreaped.
         let stat = |child: &String| std::fs::read_to_string(format!("/proc/{child}/stat"));
         children.iter().all(|child| stat(child).is_ok_and(|stat| stat.contains(") Z ")) || stat(child).is_err())
     });
@@ -353,7 +354,7 @@ fn a_child_that_exits_takes_nothing_of_its_parents_with_it() {
             || ours.try_publish_batch(2, |_, _| ()).is_ok();
         let theirs = consumer.as_mut().unwrap();
         let may_consume = !matches!(theirs.wait_until_available(Some(in_ms(0))), Err(ConsumeError::Forked) | Ok(()));
-        // The destructors are what must do nothing here.
+        // The destructors must do nothing here.
         (producer, consumer) = (None, None);
         i32::from(may_publish) + 2 * i32::from(may_consume)
     });
@@ -423,8 +424,8 @@ fn attaching_while_the_creator_starts_finds_nothing_or_a_whole_ring() {
 #[test]
 fn a_parked_end_does_not_burn_a_core() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
-    // One producer is blocked by somebody who does not read; a reader has caught up with it, another waits for the
-    // first event.
+    // One producer is blocked by a consumer that does not read; another consumer has caught up with it; a third waits
+    // for the first event of another ring.
     let (mut producer, mut silent) = (Actor::new(), Actor::new());
     let (mut slow, mut block, mut adaptive) = (Actor::new(), Actor::new(), Actor::new());
     producer.does(format!("produce {} 4 block", shm.name("a")));
@@ -436,7 +437,7 @@ fn a_parked_end_does_not_burn_a_core() {
     block.begins("consume");
     adaptive.begins("consume");
 
-    // What counts is the processor time in a second of waiting, not when that second ends.
+    // The processor time in a second of waiting counts, not when that second ends.
     let waiters = [("producer", producer.pid()), ("block", block.pid()), ("adaptive", adaptive.pid())];
     std::thread::sleep(Duration::from_millis(200));
     let before = waiters.map(|(_, pid)| Usage::of(pid).unwrap());
@@ -471,7 +472,7 @@ fn a_blocked_publish_makes_few_system_calls() {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_secs(1));
-    // It writes its summary when it is interrupted.
+    // strace writes its summary when it is interrupted.
     let pid = rustix::process::Pid::from_child(&tracer);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     tracer.wait().unwrap();
@@ -495,8 +496,8 @@ fn no_wake_is_lost_in_thousands_of_rounds() {
     let mut answers = attach_shared_consumer::<Step>(back, 2).with_wait_strategy(block).build_consumer().unwrap();
     other.begins(format!("answer {ROUNDS}"));
     for round in 0..ROUNDS {
-        // Where both sides have a core to themselves, an answer comes before anybody gives up spinning. So that
-        // somebody does:
+        // If both sides have a core of their own, an answer comes before either stops spinning. This pause makes one
+        // sleep:
         if round % 64 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use testkit::names::ShmGuard;
 
-/// What is done. `who` is taken modulo the number of consumers, and nothing happens if there is none.
+/// One operation. `who` is taken modulo the number of consumers, and nothing happens if there is none.
 #[derive(Clone, Debug)]
 enum Act {
     Publish,
@@ -41,11 +41,11 @@ enum Act {
         who: usize,
         start: StartAt,
     },
-    /// The producer closes the ring, everybody reads what is left, and another ring takes its name.
+    /// The producer closes the ring, every consumer reads the rest, and another ring takes its name.
     Reopen,
 }
 
-/// What a consumer does.
+/// An operation of a consumer.
 #[derive(Clone, Debug)]
 enum Reading {
     Next,
@@ -94,7 +94,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 struct Reader<F: SlotForm> {
     consumer: SharedConsumer<Step, F>,
     due: VecDeque<i64>,
-    /// How often it has panicked in the first of them.
+    /// How often it has panicked in the first of these events.
     panics: u32,
 }
 
@@ -138,7 +138,7 @@ impl<F: SlotForm> Reader<F> {
                 *panics += u32::from(panicked.is_err());
             }
             Reading::Batch { max, released } => {
-                // An event that was in hand in a panic comes alone.
+                // An event that a consumer had during a panic comes alone.
                 let expected = due.len().min(max).min(if *panics > 0 { 1 } else { max });
                 let Some(batch) = consumer.try_consume_batch_leased(max) else { return assert_eq!(expected, 0) };
                 assert_eq!((batch.len(), Some(&batch.first_sequence())), (expected, due.front()));
@@ -163,7 +163,7 @@ impl<F: SlotForm> Reader<F> {
                     })
                 }));
                 assert_eq!(panicked.is_err(), due.len() > at);
-                // What was handled does not come again, and what was not does.
+                // Handled events do not come again, and the others do.
                 let handled = due.len().min(at);
                 assert!(seen.into_iter().eq(due.iter().copied().take(handled)));
                 self.passed(handled);
@@ -187,7 +187,7 @@ struct World<F: SlotForm> {
     names: usize,
 }
 
-/// Makes the builder of an end one for a ring of that form.
+/// Turns a builder into one for a ring of that form.
 type InForm<F> = fn(SharedDisruptorBuilder<Step>) -> SharedDisruptorBuilder<Step, F>;
 
 fn stamped(builder: SharedDisruptorBuilder<Step>) -> SharedDisruptorBuilder<Step> {
@@ -235,7 +235,7 @@ impl<F: SlotForm> World<F> {
                 assert_eq!(outcome, Ok(first + count as i64 - 1));
                 count
             }
-            // What was finished before the panic is published.
+            // Events that were finished before the panic are published.
             (Err(_), Some(at)) => at,
             (outcome, _) => panic!("{outcome:?}"),
         };

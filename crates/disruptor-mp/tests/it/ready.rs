@@ -52,8 +52,7 @@ fn victim(part: &str, name: &str) -> Victim {
     victim
 }
 
-/// Builds on a thread, which has been in its wait for a while when this returns: several looks have found what there
-/// is.
+/// Builds on a thread. When this returns, the thread has been waiting for a while and has looked several times.
 fn begin(
     builder: SharedDisruptorBuilder<u64>,
 ) -> std::thread::JoinHandle<Result<SharedConsumer<u64>, MultiProcessError>> {
@@ -169,7 +168,7 @@ fn what_a_living_producer_refuses_ends_the_wait_at_once() {
 fn what_was_waited_for_is_said_when_it_gives_up() {
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let name = shm.name("r");
-    // How long it took is no business of this test.
+    // This test does not check how long it took.
     let says = |error: &MultiProcessError, what: &str| {
         let text = error.to_string();
         text.starts_with(&format!("there was nothing to attach to at shm:{name} within ")) && text.contains(what)
@@ -195,7 +194,7 @@ fn a_producer_that_closes_while_it_is_looked_at_is_waited_out() {
         let producer = SharedProducer::create(shm.name("r"), 8, || 0_u64).unwrap();
         let closer = std::thread::spawn(move || drop(producer));
         match when_ready(&shm.name("r"), "w", Patience::Now).build_consumer() {
-            // It was there, and has closed since.
+            // The producer was there, and has closed since.
             Ok(mut consumer) => {
                 let end = consumer.next(Patience::Endless).map(drop).unwrap_err();
                 assert!(matches!(end, ConsumeError::Closed), "{end}");
@@ -239,7 +238,7 @@ fn taps_wait_for_a_living_producer_as_consumers_do() {
     let mut tap = waiter.join().unwrap().unwrap();
     producer.publish(|event| *event = 7).unwrap();
     assert_eq!(tap.next(Patience::Until(in_ms(20_000))).unwrap(), (0, 7));
-    // What would be no other at the next look ends the wait at once.
+    // A situation that will not change ends the wait at once.
     let other = error_of(records().attach_when_ready(Patience::Endless).build_tap());
     assert!(matches!(other, MultiProcessError::Unusable { .. }), "{other}");
     drop(producer);

@@ -50,7 +50,7 @@ fn nothing_waits_on_an_idle_ring_and_both_sides_say_so() {
             assert!(text.contains("nothing waits") && !text.contains("keeps waiting"), "{text}");
         }
         assert_eq!(consumer.stall_report(Duration::ZERO).waiting_for, WaitingFor::Data);
-        // And if the ring is full, its consumer is named.
+        // If the ring is full, the report names its consumer.
         fill(&mut producer);
         let full = producer.stall_report();
         assert_eq!((full.waiting_for, full.culprit.unwrap().id.as_str()), (WaitingFor::Space, "w"));
@@ -127,7 +127,7 @@ fn a_start_up_buffer_is_named_and_nobody_is_blamed_who_has_read_everything() {
         assert!(report.to_string().contains("1 of 2 expected consumers have joined"), "{report}");
         let now = producer.stall_report();
         assert_eq!((now.waiting_for, now.buffer), (WaitingFor::Consumers, Some(buffer)));
-        // It sleeps between its looks at who has joined, a millisecond each.
+        // It sleeps for a millisecond between its looks at the consumers that have joined.
         let counters = producer.ring_counters().snapshot();
         let parks = counters.iter().find(|counter| counter.id == ids::PRODUCER_PARK_COUNT).unwrap().value;
         assert!(parks > 0 && u128::from(parks) <= before.elapsed().as_millis() + 1, "{parks} sleeps");
@@ -255,7 +255,7 @@ fn a_producer_without_a_descriptor_left_takes_the_dead_out_and_goes_on() {
     producer.does("publish 4");
     consumer.dies();
     assert_eq!(producer.does("publish 6"), "9");
-    // One whose place is kept is reported and can be evicted all the same.
+    // A consumer that keeps its place is also reported and can be evicted.
     let place = Place::from(shm.name("a"));
     let mut kept = join(&place, "w");
     kept.keep_place();
@@ -275,7 +275,7 @@ fn a_refusal_of_the_kernel_is_an_answer_of_its_own() {
     consumer.does(format!("attach {} w block", shm.name("a")));
     let _other = join(&Place::from(shm.name("a")), "other");
     producer.does("publish 4");
-    // What a program does that makes itself a daemon: the ring's descriptors are gone, its mapping is not.
+    // As in a program that becomes a daemon: the ring's descriptors are closed, its mapping is not.
     consumer.does("close-descriptors");
     let error = consumer.fails("consume 5");
     assert!(error.starts_with("it is not known whether the producer lives") && error.contains("looking at"), "{error}");

@@ -15,7 +15,7 @@ fn consumer(place: &Place) -> RecordConsumer {
     SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id("w").build_record_consumer().unwrap()
 }
 
-/// Publishes `count` records of different lengths, each of which carries its own number.
+/// Publishes `count` records of different lengths. Each contains its own number.
 fn publish(producer: &mut RecordProducer, count: usize) {
     for _ in 0..count {
         let number = producer.last_published_sequence() + 1;
@@ -23,8 +23,8 @@ fn publish(producer: &mut RecordProducer, count: usize) {
     }
 }
 
-/// The next batch of at most `max`, each record of which must be whole and in its place: first number, length and
-/// redeliveries.
+/// The next batch of at most `max` records, each of which must be whole and in its place. Returns its first number,
+/// length and redeliveries.
 #[track_caller]
 fn look(consumer: &mut RecordConsumer, max: usize) -> Option<(i64, usize, Vec<u32>)> {
     let batch = consumer.next_batch(max, Patience::Now).unwrap()?;
@@ -101,7 +101,7 @@ fn records_of_a_batch_that_was_in_hand_at_a_death_come_again_one_by_one_and_mark
     let place = Place::memfd("batch");
     let (mut producer, consumer) = ends(&place);
     publish(&mut producer, 5);
-    // The panic drops the consumer as well, which keeps its place.
+    // The panic also drops the consumer, which keeps its place.
     let panicked = catch_unwind(AssertUnwindSafe(move || {
         let mut consumer = consumer;
         let _batch = consumer.next_batch(4, Patience::Now).unwrap().unwrap();
@@ -125,7 +125,7 @@ fn a_batch_lies_across_the_padding_of_a_ring_that_starts_over() {
     let place = Place::heap();
     let mut producer = SharedDisruptorBuilder::records(place.clone(), 16 << 20).build_record_producer().unwrap();
     let mut consumer = consumer(&place);
-    // A working set of 4 MiB, read as it comes; then the ring starts over, with one piece of padding.
+    // A working set of 4 MiB is read as it comes; then the ring starts over, with one piece of padding.
     let mut number = 0;
     for _ in 0..100 {
         for _ in 0..3 {
@@ -202,7 +202,7 @@ fn a_part_of_a_batch_of_records_that_came_back_can_be_taken() {
         let (mut producer, mut consumer) = ends(&place);
         publish(&mut producer, 8);
         drop(consumer.next_batch(5, Patience::Now).unwrap().unwrap().hold());
-        // One, two, and what is left.
+        // One, two, and the rest.
         drop(consumer.next(Patience::Now).unwrap().unwrap());
         assert_eq!(producer.consumer_sequence("w"), Some(0));
         let part = consumer.next_batch(2, Patience::Now).unwrap().unwrap().hold();
@@ -221,7 +221,7 @@ fn a_part_of_a_batch_of_records_that_came_back_can_be_taken() {
     });
 }
 
-/// What is held stays as it is: the ring is full of it, or goes round with what is newer.
+/// Held records do not change: the ring is full of them, or it wraps with newer records.
 #[test]
 fn a_batch_of_records_that_is_held_is_not_overwritten() {
     everywhere(|place| {

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Bytes of the ring: as few as can be, 64 lines.
+/// Bytes of the ring: the smallest size, 64 lines.
 const RING_BYTES: usize = 4096;
 
 /// The word *claimed* in the control lines. Source: RFC 0011.
@@ -25,7 +25,7 @@ fn tap(place: &Place) -> RecordTap {
     SharedDisruptorBuilder::records(place.clone(), 0).build_tap().unwrap()
 }
 
-/// Byte `i` of record `number`; no two records share a run of them.
+/// Byte `i` of record `number`; no two records have the same run of bytes.
 fn byte(number: i64, i: usize) -> u8 {
     (number as u64).wrapping_add(i as u64 / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[i % 8]
 }
@@ -49,7 +49,7 @@ fn copy(tap: &mut RecordTap) -> Option<(i64, usize)> {
     Some((number, record.len()))
 }
 
-/// Copies what is there; each record is copied or counted as missed. How many were copied.
+/// Copies all published records; each is copied or counted as missed. Returns how many were copied.
 #[track_caller]
 fn drain(tap: &mut RecordTap) -> i64 {
     let (mut copied, mut next) = (0, tap.next_sequence());
@@ -75,7 +75,7 @@ fn a_tap_that_lags_by_less_than_seven_eighths_of_the_ring_misses_nothing() {
             let mut tap = tap(&place);
             let (mut published, mut copied) = (0, 0);
             for turn in 0..200_usize {
-                // As many records as have room in seven eighths of 64 lines, with the largest of them once more.
+                // As many records as fit in seven eighths of 64 lines together with one more of the same length.
                 let len = turn * 37 % 500;
                 for _ in 0..(56 - lines_of(len) - 1) / lines_of(len) {
                     publish(&mut producer, len);
@@ -111,7 +111,7 @@ fn claims_of_unknown_length_lap_no_tap_that_keeps_up() {
         let mut producer = producer(&place);
         let mut tap = tap(&place);
         for number in 0..300_i64 {
-            // Eight records of one line, each from a claim that could have had the whole ring.
+            // Eight records of one line, each from a claim that could have taken the whole ring.
             let mut claim = producer.claim_at_least(40, usize::MAX, Patience::Now).unwrap();
             assert!(claim.len() >= 40);
             claim.iter_mut().take(40).enumerate().for_each(|(i, into)| *into = byte(number, i));
@@ -136,7 +136,7 @@ fn a_tap_that_was_lapped_goes_on_at_a_record_and_counts_what_it_missed() {
             let copied = drain(&mut tap);
             assert_eq!(tap.next_sequence(), last + 1);
             assert_eq!(tap.producer_sequence(), last);
-            // The newest records are there, as far as one that begins in each eighth is known.
+            // The newest records are there, from a known beginning in one of the eighths on.
             assert!(copied > 0 || len >= 700, "nothing of 300 records of {len} bytes and more");
         }
         assert!(tap.missed() > 1000);
@@ -202,7 +202,7 @@ fn every_copy_that_a_tap_hands_out_beside_a_running_producer_is_whole() {
     });
 }
 
-/// A ring in a file with a hand in its words.
+/// A ring in a file, and what is needed to write its words.
 fn forged() -> (TempDir, Place, RecordProducer, File, u64, u64) {
     let dir = TempDir::new();
     let path = dir.path().join("ring");
@@ -223,7 +223,7 @@ fn a_forged_claimed_costs_a_tap_no_more_than_what_is_there_until_it_is_stored_ag
         }
         file.write_all_at(&lie.to_ne_bytes(), control + CLAIMED).unwrap();
         while copy(&mut tap).is_some() {}
-        // An eighth of the ring later the producer has said so again.
+        // An eighth of the ring later the producer has stored it again.
         for _ in 0..16 {
             publish(&mut producer, 40);
         }
@@ -238,8 +238,8 @@ fn a_forged_claimed_costs_a_tap_no_more_than_what_is_there_until_it_is_stored_ag
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 64 }, ..ProptestConfig::default() })]
 
-    /// Whatever stands in the words of the ring: no panic, no hang, nothing longer than the ring, and a count that only
-    /// grows.
+    /// With any values in the words of the ring: no panic, no hang, no record longer than the ring, and a count that
+    /// only grows.
     #[test]
     fn forged_words_make_no_tap_panic_or_hang(
         words in prop::collection::vec((0_usize..3, 0_u64..64, any::<i64>(), 0_i64..4096, any::<bool>()), 1..40),
@@ -252,7 +252,7 @@ proptest! {
             let number = if is_near { near } else { any };
             let at = match section {
                 0 => control + [0, CLAIMED, 256, 312, 640, 648, 656, 664][index as usize % 8],
-                // A commit word that is one, or a number.
+                // A real commit word, or a number.
                 1 => slots + 64 * index,
                 _ => slots + 64 * index + 8,
             };

@@ -20,7 +20,7 @@ fn consumer(place: &Place, id: &str) -> RecordConsumer {
     SharedDisruptorBuilder::records(place.clone(), 0).with_consumer_id(id).build_record_consumer().unwrap()
 }
 
-/// The bytes of record `number` of `len` bytes: no two records share a run of them.
+/// The bytes of record `number` of `len` bytes: no two records have the same run of bytes.
 fn content(number: i64, len: usize) -> Vec<u8> {
     (0..len).map(|i| (number as usize * 131 + i * 7) as u8 ^ (i >> 8) as u8).collect()
 }
@@ -46,7 +46,7 @@ fn padding_alone_is_nothing_to_read() {
         let mut consumer = consumer(&place, "a");
         publish(&mut producer, 600);
         take(&mut consumer, 0, 600);
-        // It does not fit before the end of the ring, so what is left there is padded; then it is given up.
+        // It does not fit before the end of the ring, so the rest there is padded; then it is given up.
         drop(producer.claim(500, Patience::Now).unwrap());
         assert!(matches!(consumer.wait_until_available(Some(in_ms(0))), Err(ConsumeError::TimedOut { .. })));
         publish(&mut producer, 500);
@@ -95,7 +95,7 @@ fn an_abandoned_claim_is_nothing_and_a_commit_may_be_shorter() {
         publish(&mut producer, 0);
         take(&mut consumer, 0, 7);
         take(&mut consumer, 1, 0);
-        // What an abandoned claim left behind the next record does not look like one.
+        // The bytes that an abandoned claim left after the next record do not look like a record.
         assert!(consumer.next(Patience::Now).unwrap().is_none());
     });
 }
@@ -217,7 +217,7 @@ fn a_late_consumer_starts_at_the_tail_or_at_a_record_that_stays() {
         }
         assert!(late(StartAt::Beginning).is_err(), "record 0 is gone");
         // It starts with a whole record, which is at least as old as the one between the two consumers, and gets all
-        // that follow.
+        // later ones.
         let mut oldest = late(StartAt::Oldest).unwrap();
         let first = oldest.current_sequence() + 1;
         assert!((3..=39).contains(&first), "{first}");
@@ -261,7 +261,7 @@ fn a_large_ring_whose_readers_keep_up_uses_four_mebibytes_of_its_pages() {
         take(&mut consumer, number, 60_000);
     }
     assert!(used() < 6 << 20, "{} bytes of pages", used());
-    // A backlog may use all of it.
+    // A backlog may use the whole ring.
     let mut held = 0;
     while producer.publish(&[0; 60_000], 0, 0, Patience::Now).is_ok() {
         held += 1;
@@ -278,8 +278,8 @@ fn what_a_dead_consumer_had_not_acknowledged_comes_again_marked() {
             publish(&mut producer, 77);
         }
         take(&mut dead, 0, 77);
-        // Handed out, and never given back: for the ring that is a death as soon as the lock goes. A fork's child dies
-        // without handles.
+        // Handed out, and never given back: for the ring that is a death as soon as the lock is released. A fork's
+        // child dies without handles.
         dead.next(Patience::Now).unwrap().unwrap().release_unread();
         drop(dead);
         let mut next = consumer(&place, "w");
@@ -289,7 +289,7 @@ fn what_a_dead_consumer_had_not_acknowledged_comes_again_marked() {
     });
 }
 
-/// Writes into a ring of records behind everybody's back.
+/// Writes into a ring of records without the protocol.
 #[test]
 fn a_damaged_header_is_an_error_and_the_stream_goes_on_behind_it() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
@@ -307,7 +307,7 @@ fn a_damaged_header_is_an_error_and_the_stream_goes_on_behind_it() {
         file.write_all_at(&word.to_ne_bytes(), slots + 64 * line).unwrap();
         let next = producer.last_published_sequence() + 1;
         match consumer.next(Patience::Endless).map(|record| record.map(|record| record.sequence())) {
-            // Up to the next record of which it is known where it begins.
+            // Up to the next record with a known beginning.
             Err(ConsumeError::Damaged { skipped: skipped @ 1..=3 }) => {
                 for number in next - 3 + skipped as i64..next {
                     take(&mut consumer, number, 10);
@@ -339,7 +339,7 @@ fn a_sleeping_consumer_is_woken_by_a_record_and_a_sleeping_producer_by_room() {
                     let record = consumer.next(Patience::Endless).unwrap().unwrap();
                     assert_eq!(record.sequence(), number);
                     if number == 50 {
-                        // Until the producer has gone to sleep for room.
+                        // Until the producer sleeps for room.
                         eventually("a full ring", || parks(&consumer_counters(&place), ids::PRODUCER_PARK_COUNT) > 0);
                     }
                 }
@@ -413,7 +413,7 @@ fn the_smallest_ring_has_a_page_and_less_is_rounded_up() {
         }
         let mut producer = producer(&place, 1);
         assert_eq!((producer.capacity(), producer.max_record_bytes()), (4096, 4096 - 64 - 16));
-        // Whoever asks for less, or for what it is, finds it.
+        // An end that asks for a smaller or the actual size accepts it.
         for bytes in [1, 2048, 4096] {
             SharedDisruptorBuilder::records(place.clone(), bytes).build_record_consumer().unwrap();
         }
@@ -464,7 +464,7 @@ fn a_default_ring_holds_a_whole_lap_for_a_reader_that_does_not_look_wherever_it_
 fn padding_of_a_huge_ring_leads_to_its_beginning() {
     let (_watchdog, dir) = (watchdog(), TempDir::new());
     let place = Place::from(dir.path().join("ring"));
-    // More lines than 32 bits can say.
+    // More lines than 32 bits can count.
     let sparse = disruptor_mp::CreateOptions::default().sparse(true);
     let builder = SharedDisruptorBuilder::records(place.clone(), 1 << 39).with_create_options(sparse);
     let mut producer = builder.build_record_producer().unwrap();
@@ -498,7 +498,7 @@ fn space_that_only_padding_holds_is_a_reason_of_its_own_and_names_who_has_not_lo
     let mut producer = producer(&place, 16 << 20);
     let mut consumer = consumer(&place, "w");
     let longest = producer.max_record_bytes();
-    // Everything is read. Once a claim has started over, padding is all that is in the ring.
+    // Everything is read. After a claim has started over, only padding is in the ring.
     let is_padded = (0..200).any(|number| {
         publish(&mut producer, 60_000);
         take(&mut consumer, number, 60_000);
@@ -533,7 +533,7 @@ fn the_first_reader_of_records_gets_at_least_seven_eighths_of_a_lap_from_a_recor
                 take(&mut first, number, len);
             }
             let lines = (len as i64 + 16 + 63) / 64;
-            // The record that is written next, the one that lies across where the eighth begins, and the header.
+            // The record that is written next, the one across the beginning of the eighth, and the header.
             let least = (224 - 2 * lines - 1).min(published * lines);
             assert!((published - start) * lines >= least, "{start} of {published} of {len} bytes");
             assert!(matches!(first.next(Patience::Now), Ok(None)));
@@ -563,8 +563,7 @@ fn a_child_of_a_fork_that_drops_its_parents_batch_does_not_move_the_cursor() {
 fn ends_that_are_exchanged_keep_the_record_numbers_of_their_rings() {
     everywhere(|first| {
         everywhere(|second| {
-            // One ring is at record 5, and its next look at the readers and its next start at the beginning are its own
-            // as well.
+            // One ring is at record 5; its next look at the readers and its next wrap are its own as well.
             let (mut one, mut other) = (producer(&first, 1024), producer(&second, 1 << 14));
             let (mut reads_one, mut reads_other) = (consumer(&first, "a"), consumer(&second, "a"));
             for number in 0..5 {
@@ -625,7 +624,7 @@ fn a_look_that_does_not_wait_tells_of_damage() {
     file.write_all_at(&7_u64.to_ne_bytes(), slots).unwrap();
     producer.publish(&[], 0, 0, Patience::Now).unwrap();
     assert_eq!(consumer.process_available(|_, _| ()), 0);
-    // Behind the damage there is something to read, which the cursor does not tell of yet.
+    // After the damage there is a record to read, which the cursor does not include yet.
     let mut batch = producer.batch();
     batch.publish(&[], 0, 0, Patience::Now).unwrap();
     let told = consumer.check_producer();

@@ -168,7 +168,7 @@ fn a_name_that_somebody_removed_does_not_make_consumers_disappear() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!((fill(&mut producer), producer.get_consumer_count()), (4, 1));
     assert_eq!(drain(&mut consumer), [0, 1, 2, 3]);
-    // Another ring may take the name. It is not this one's to remove.
+    // Another ring may take the name. This one must not remove it.
     let _other = ring(&place, 4).build_producer(step).unwrap();
     drop((producer, consumer));
     assert_eq!(dir.entries(), ["ring"]);
@@ -186,7 +186,7 @@ fn creating_and_joining_a_ring_touches_no_slot() {
     publish(&mut producer, 10);
     assert_eq!(drain(&mut consumer).len(), 10);
     let file = std::fs::metadata(path).unwrap();
-    // Blocks of 512 bytes. The slots are 64 MiB; the table and the counters have less than one.
+    // Blocks of 512 bytes. The slots have 64 MiB; the table and the counters have less than one MiB.
     assert!(
         file.len() >= 64 << 20 && file.blocks() * 512 < 1 << 20,
         "{} bytes in {} blocks",

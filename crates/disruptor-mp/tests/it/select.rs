@@ -35,7 +35,7 @@ fn all(consumers: &mut [SharedConsumer<u64>]) -> Vec<&mut dyn Selectable> {
     consumers.iter_mut().map(|consumer| consumer as &mut dyn Selectable).collect()
 }
 
-/// The indices of those that have something to read.
+/// The indices of the consumers that have something to read.
 fn ready(select: &mut Select, consumers: &mut [&mut dyn Selectable], patience: Patience) -> Vec<usize> {
     let named = select.wait(consumers, patience).into_iter();
     named.map(|ready| ready.outcome.map(|()| ready.index)).collect::<Result<_, _>>().unwrap()
@@ -59,7 +59,7 @@ fn a_consumer_at_the_held_limit_is_waited_for_until_its_oldest_is_released_and_n
             assert_eq!((limit.held, limit.oldest), (HELD_MAX, 0));
             assert_eq!(limit.waited.is_zero(), patience == Patience::Now);
         }
-        // What another has to say is not kept waiting, and comes alone.
+        // An event of another ring is not delayed, and comes alone.
         other.publish(|slot| *slot = 1).unwrap();
         assert_eq!(ready(&mut select, &mut [&mut idle, &mut full], Patience::Endless), [0]);
         idle.skip();
@@ -112,7 +112,7 @@ fn no_consumer_is_kept_waiting_by_others_that_always_have_something() {
         producer.publish_batch(8, |_, _| ()).unwrap();
     }
     let mut select = Select::new();
-    // A wait that names one at a time names each in its turn.
+    // Waits that name one consumer at a time name each in turn.
     let mut order = vec![];
     for _ in 0..9 {
         let named = ready(&mut select, &mut all(&mut consumers), Patience::Endless);
@@ -158,13 +158,13 @@ fn of_300_consumers_each_event_is_seen_once_and_an_end_a_death_and_a_replacement
     victim.wait_line("READY");
     let (mut producers, mut consumers): (Vec<_>, Vec<_>) =
         (0..RINGS).map(|_| events(WaitStrategy::Adaptive)).map(|(p, c)| (Some(p), c)).unzip();
-    // One that is slept for by another thread, and dies.
+    // Another thread sleeps for this one, which dies.
     let dying = RINGS - 5;
     consumers[dying] = attach_shared_consumer::<u64>(shm.name("v"), 8).build_consumer().unwrap();
     producers[dying] = None;
     let publisher = std::thread::spawn(move || {
         for number in 0..EVENTS {
-            // In an order in which neighbours are far from each other.
+            // In an order in which consecutive rings are far from each other.
             for ring in (0..RINGS).map(|i| i * 77 % RINGS) {
                 if let Some(producer) = &mut producers[ring] {
                     producer.publish(|event| *event = number).unwrap();
@@ -192,7 +192,7 @@ fn of_300_consumers_each_event_is_seen_once_and_an_end_a_death_and_a_replacement
     let mut producers = publisher.join().unwrap();
     assert!(select.wait(&mut all(&mut consumers), in_ms(5)).is_empty(), "everything was read, and all live");
 
-    // Closed: one for which this thread sleeps, and one for which another does. And the one that dies.
+    // Closed: one for which this thread sleeps, and one for which another thread does. And the one that dies.
     producers[3] = None;
     producers[RINGS - 1] = None;
     victim.kill_and_reap();
@@ -253,7 +253,7 @@ fn victim_that_selects_in_vain() {
     let begin = Usage::of(std::process::id()).unwrap();
     assert!(select.wait(&mut all(&mut consumers), in_ms(1000)).is_empty());
     let used = Usage::of(std::process::id()).unwrap().since(begin);
-    // Two threads with 20 slices each. One that looked each millisecond would switch a thousand times.
+    // Two threads with 20 slices each. A thread that looked each millisecond would switch a thousand times.
     assert!(used.voluntary_switches < 200, "{used:?}");
     say("DONE");
 }

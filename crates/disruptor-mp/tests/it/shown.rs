@@ -4,7 +4,7 @@ use crate::stage::{join, publish, ring, step};
 use disruptor_mp::{Patience, Place, SharedDisruptorBuilder};
 use std::fmt::Debug;
 
-/// In decimal and in hexadecimal digits, as bytes and as a number: none of them may be shown.
+/// None of them may be shown: not in decimal or hexadecimal digits, as bytes or as a number.
 const SECRET: [u8; 4] = [211, 211, 211, 211];
 
 #[track_caller]
@@ -43,7 +43,7 @@ fn ends_claims_and_leases_of_records_say_where_who_and_which_and_no_contents() {
     let builder = SharedDisruptorBuilder::records(&place, 0).with_consumer_id("reader");
     let mut consumer = builder.build_record_consumer().unwrap();
     for _ in 0..2 {
-        // Longer than a line: what is shown counts records.
+        // Longer than a line: the numbers in the output count records.
         producer.publish(&SECRET.repeat(50), 7, 1, Patience::Now).unwrap();
     }
     shows(&producer, &["RecordProducer", "heap", "next_sequence: 2"]);

@@ -26,7 +26,7 @@ fn a_ring_of_records_of_any_size_is_built_and_has_the_size_that_the_plan_says() 
         let mut producer = producer(&name, bytes);
         let planned = plan_records(bytes, 64).unwrap().slots.len;
         assert!(producer.max_record_bytes() as u64 > planned - 256, "{bytes}: {planned}");
-        // Both ends that give the same size have it, and so has one that gives what it became.
+        // An end may give the size that was asked for, or the size that it became.
         for asked in [bytes, planned as usize] {
             SharedDisruptorBuilder::records(&name, asked).build_record_consumer().unwrap();
         }
@@ -156,7 +156,7 @@ fn the_room_of_a_ring_of_records_is_asked_for_in_bytes_and_of_slots_in_slots() {
     assert!(slots.has_room_now(7, Patience::Now) && !slots.has_room_now(8, Patience::Now));
 }
 
-/// A ring that has carried `before`, all of it read, with its reader.
+/// A ring with its reader, after records of the lengths `before` were written and read.
 fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
     let place = Place::heap();
     let mut producer = producer(&place, bytes);
@@ -169,7 +169,7 @@ fn worn(bytes: usize, before: &[usize]) -> (RecordProducer, RecordConsumer) {
     (producer, consumer)
 }
 
-/// How many records of the lengths in turn go in before the ring is full. The reader asks for the first of them, and
+/// How many records with these lengths in turn fit before the ring is full. The reader asks for the first of them, and
 /// takes none.
 fn taken((producer, reader): (&mut RecordProducer, &mut RecordConsumer), lengths: &[usize], most: usize) -> usize {
     let mut taken = 0;
@@ -219,12 +219,12 @@ fn the_longest_record_fits_into_an_empty_ring_wherever_it_begins() {
     }
 }
 
-/// How many records of `len` bytes a ring takes that gets all the gaps that it may have, while its reader reads none.
+/// How many records of `len` bytes fit into a ring with all possible gaps, while its reader reads none.
 fn taken_with_gaps(bytes: usize, len: usize) -> usize {
-    // The reader has kept up until the producer has looked at it twice, at the first record and 256 lines later.
+    // The reader keeps up until the producer has looked at it twice, at the first record and 256 lines later.
     let before = 1 + 256_usize.div_ceil(lines_of(len));
     let (mut producer, mut reader) = worn(bytes, &vec![len; before]);
-    // Records without gaps have filled the ring since, so that the producer looks anew how much is free.
+    // Records without gaps have filled the ring since, so that the producer checks again how much is free.
     let filled = (0..).take_while(|_| producer.publish(&[3; 1000], 0, 0, Patience::Now).is_ok()).count();
     (0..filled).for_each(|_| drop(reader.next(Patience::Now).unwrap().unwrap()));
     taken((&mut producer, &mut reader), &[len], usize::MAX)
@@ -249,7 +249,7 @@ fn what_a_ring_is_said_to_take_is_exact_one_line_more_is_too_much() {
     }
 }
 
-/// In a ring of 16 MiB of which 4 were read to the end, so that it goes back to its beginning.
+/// In a ring of 16 MiB of which 4 MiB were read to the end, so that it goes back to its beginning.
 #[test]
 fn a_large_ring_that_has_gone_back_to_its_beginning_takes_as_many_once_its_reader_has_asked() {
     let (in_flight, len) = (120, 139_633);
@@ -290,7 +290,7 @@ proptest! {
     }
 }
 
-/// Thirteen records of 315 lines and the line behind them are 256 KiB exactly, if it were not for gaps.
+/// Without gaps, thirteen records of 315 lines and the line after them are exactly 256 KiB.
 #[test]
 fn the_rule_counts_the_gaps_that_the_ring_leaves() {
     let len = 315 * 64 - 16;

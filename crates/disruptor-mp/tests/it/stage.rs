@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use testkit::names::ShmGuard;
 use testkit::watchdog::Watchdog;
 
-/// What one test may take on a machine that does ten other things. It normally takes milliseconds.
+/// How long one test may take on a busy machine. It normally takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Most tests' event. `sequence` is the event's own number, so that an event that is read under another number is
-/// noticed.
+/// The event of most tests. `sequence` is the event's own number, so that reading it under another number is noticed.
 #[event]
 pub(crate) struct Step {
     pub(crate) sequence: u64,
@@ -31,12 +30,12 @@ pub(crate) fn ring(place: &Place, size: usize) -> SharedDisruptorBuilder<Step> {
     disruptor_mp::build_shared_single_producer::<Step>(place.clone(), size)
 }
 
-/// A consumer that is to be called `id`.
+/// A consumer with the id `id`.
 pub(crate) fn join(place: &Place, id: &str) -> SharedConsumer<Step> {
     attach_shared_consumer::<Step>(place.clone(), 0).with_consumer_id(id).build_consumer().unwrap()
 }
 
-/// Publishes `count` events that carry their own number, and fails rather than waits.
+/// Publishes `count` events that contain their own numbers. Fails if it would have to wait.
 pub(crate) fn publish<F: SlotForm>(producer: &mut SharedProducer<Step, F>, count: usize) {
     for _ in 0..count {
         let next = producer.last_published_sequence() + 1;
@@ -44,7 +43,7 @@ pub(crate) fn publish<F: SlotForm>(producer: &mut SharedProducer<Step, F>, count
     }
 }
 
-/// Publishes as long as there is room, and says how many events that were.
+/// Publishes as long as there is room, and returns how many events that were.
 pub(crate) fn fill<F: SlotForm>(producer: &mut SharedProducer<Step, F>) -> usize {
     let mut count = 0;
     loop {
@@ -56,7 +55,7 @@ pub(crate) fn fill<F: SlotForm>(producer: &mut SharedProducer<Step, F>) -> usize
     }
 }
 
-/// Reads everything that is there; each event must carry its own number. Says which numbers these were.
+/// Reads all published events; each must contain its own number. Returns these numbers.
 pub(crate) fn drain<F: SlotForm>(consumer: &mut SharedConsumer<Step, F>) -> Vec<i64> {
     let mut seen = vec![];
     consumer.process_available(|event, sequence| {
@@ -124,7 +123,7 @@ pub(crate) fn entries(directory: &Path) -> Vec<String> {
     std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Writes into a ring's file behind everybody's back, as a confused process with write permission can.
+/// Writes into a ring's file without the protocol, as a faulty process with write permission can.
 pub(crate) struct Forger {
     file: File,
     pub(crate) plan: SegmentPlan,
@@ -172,7 +171,7 @@ impl Forger {
         self.write(self.plan.slots.offset + index * stride, &stamp.to_ne_bytes());
     }
 
-    /// Slots of the ring, as its header has it.
+    /// Slots of the ring, from its header.
     fn capacity(&self) -> u64 {
         self.read_word(56) as u64
     }

@@ -21,7 +21,7 @@ fn says<T>(answer: Result<T, MultiProcessError>, text: &str) {
     assert_says(&answer.map(drop).unwrap_err(), text);
 }
 
-/// A ring of 8 with the title, called by its bare name afterwards, and what it is called in errors.
+/// A ring of 8 with a title, its name without the title, and its name in errors.
 fn ring(names: &ShmGuard) -> (SharedProducer<u64>, String, String) {
     let name = names.name("r");
     let builder = Builder::new(titled(&name), 8).with_content_tag("steps/1").discover_consumer_with_prefix(1, "w-");

@@ -125,7 +125,7 @@ fn every_view_waits_as_long_as_a_moment_a_duration_or_a_patience_says() {
     assert!(published.wait_for(1, Instant::now() + short).unwrap_err().is_timed_out());
     assert!(released.wait_for(0, Patience::Now).unwrap_err().is_timed_out());
     assert!(released.wait_for_consumers(2, short).unwrap_err().is_timed_out());
-    // Without end, it ends with the position or with the ring.
+    // With endless patience, it ends with the position or with the ring.
     assert_eq!(published.wait_for(0, Patience::Endless), Ok(0));
     let closing = std::thread::spawn(move || drop(producer));
     assert_eq!(published.wait_for(1, Patience::Managed), Err(WatchError::Closed { reached: 0 }));

@@ -10,7 +10,7 @@ use testkit::names::ShmGuard;
 
 const WAYS: [WriteVia; 3] = [WriteVia::Learned, WriteVia::Ring, WriteVia::Buffer];
 
-/// Of the ring: enough for two of the longest records, so that the third begins elsewhere.
+/// The size of the ring: enough for two of the longest records, so that the third begins at another offset.
 const RING_BYTES: usize = 64 << 10;
 
 fn ends(place: &Place, via: WriteVia) -> (RecordProducer, RecordConsumer) {
@@ -24,7 +24,7 @@ fn byte(number: usize, i: usize) -> u8 {
     (number * 31 + i * 7 + i / 251) as u8
 }
 
-/// Lengths from nothing to 20 KiB, on both sides of each limit.
+/// Lengths from 0 to 20 KiB, on both sides of each limit.
 fn len(number: usize) -> usize {
     [0, 1, 47, 48, 49, 300, 2_047, 2_048, 2_049, 4_000, 9_000, 20_000][number % 12]
 }
@@ -52,7 +52,7 @@ fn whichever_way_a_claim_is_written_its_record_has_the_bytes_that_were_written()
                         claim.commit(len, 0, 0);
                     }
                     1 => {
-                        // One that is given up leaves nothing behind.
+                        // A claim that is given up leaves nothing in the ring.
                         producer.claim(20_000, Patience::Now).unwrap().fill(0xee);
                         let mut claim = producer.claim_at_least(len, RING_BYTES, Patience::Now).unwrap();
                         write(&mut claim);
@@ -101,7 +101,7 @@ fn a_way_that_does_not_exist_is_refused_with_those_that_do() {
     assert_eq!(error, wanted);
 }
 
-/// An event that may go either way.
+/// An event that may be written either way.
 #[event]
 struct Large {
     sequence: u64,
@@ -111,7 +111,7 @@ struct Large {
 /// Slots of the rings of events.
 const SLOTS: usize = 4;
 
-/// The next event, which writes all of itself, or only its number.
+/// Publishes the next event, and writes all of it or only its number.
 fn publish<F: SlotForm>(producer: &mut SharedProducer<Large, F>, is_whole: bool) {
     let next = (producer.last_published_sequence() + 1) as u64;
     let fill = |event: &mut Large| {
@@ -133,7 +133,7 @@ fn in_each_way<F: SlotForm>(form: fn(SharedDisruptorBuilder<Large>) -> SharedDis
             for sequence in 0..300_u64 {
                 let is_whole = sequence % 5 != 1;
                 if sequence % 3 == 2 {
-                    // One that panics in the middle publishes nothing.
+                    // A closure that panics in the middle publishes nothing.
                     let broken = catch_unwind(AssertUnwindSafe(|| {
                         producer.try_publish(|event| {
                             event.sequence = u64::MAX;
@@ -149,7 +149,7 @@ fn in_each_way<F: SlotForm>(form: fn(SharedDisruptorBuilder<Large>) -> SharedDis
                 assert!(event.words.iter().all(|found| *found == word), "{via:?}: event {sequence} is of two");
                 match is_whole {
                     true => assert_eq!(word, sequence),
-                    // What its slot held: what the factory made, or an older event.
+                    // The old content of its slot: what the factory made, or an older event.
                     false if sequence < SLOTS as u64 => assert_eq!(word, u64::MAX, "{via:?}"),
                     false => assert!(word < sequence, "{via:?}: event {sequence} was written over {word}"),
                 }

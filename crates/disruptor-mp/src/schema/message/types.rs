@@ -42,7 +42,7 @@ impl<C> Types<C> {
     /// arguments of its parameters: `Envelope<Step>`.
     ///
     /// # Panics
-    /// If a name cannot stand in a schema.
+    /// If a name is not valid in a schema.
     pub fn define_struct<T: ?Sized + 'static>(
         &mut self,
         name: impl Into<String>,
@@ -59,7 +59,7 @@ impl<C> Types<C> {
     /// is as for [`define_struct`](Self::define_struct).
     ///
     /// # Panics
-    /// If a name cannot stand in a schema.
+    /// If a name is not valid in a schema.
     pub fn define_enum<T: ?Sized + 'static>(
         &mut self,
         name: impl Into<String>,
@@ -142,7 +142,7 @@ impl<C> Fields<'_, C> {
     /// The next field, of type `T`. The fields of a tuple have the names `0`, `1` and so on.
     ///
     /// # Panics
-    /// If the name cannot stand in a schema.
+    /// If the name is not valid in a schema.
     pub fn field<T: Described<C> + ?Sized>(&mut self, name: &str) -> &mut Self {
         let type_name = T::describe(self.types);
         self.push(name, type_name)
@@ -151,7 +151,7 @@ impl<C> Fields<'_, C> {
     /// The next field, of a type that the schema does not describe: see [`Types::opaque`].
     ///
     /// # Panics
-    /// If the name or the tag cannot stand in a schema.
+    /// If the name or the tag is not valid in a schema.
     pub fn opaque(&mut self, name: &str, tag: &str) -> &mut Self {
         let type_name = self.types.opaque(tag);
         self.push(name, type_name)
@@ -169,7 +169,7 @@ impl<C> Variants<'_, C> {
     /// The next variant, with the number that represents it in the bytes.
     ///
     /// # Panics
-    /// If a name cannot stand in a schema.
+    /// If a name is not valid in a schema.
     pub fn variant(&mut self, name: &str, number: i64, tell: impl FnOnce(&mut Fields<'_, C>)) -> &mut Self {
         assert_member(name);
         let mut fields = Fields { types: &mut *self.types, fields: Vec::new() };

@@ -12,7 +12,7 @@ use super::victim::Victim;
 
 #[test]
 fn memory_that_may_not_be_locked_is_an_error_that_says_which_limit() {
-    // SAFETY: asks who we are.
+    // SAFETY: returns our user id.
     if unsafe { libc::geteuid() } != 0 {
         testkit::skip!("only root can become another user");
     }
@@ -27,7 +27,7 @@ fn memory_that_may_not_be_locked_is_an_error_that_says_which_limit() {
 
 #[test]
 fn who_may_not_remove_a_segment_leaves_it_as_it_was() {
-    // SAFETY: asks who we are.
+    // SAFETY: returns our user id.
     if unsafe { libc::geteuid() } != 0 {
         testkit::skip!("only root can become another user");
     }
@@ -223,7 +223,7 @@ fn a_file_that_only_has_the_name_of_a_replacement_is_not_removed() {
 
 #[test]
 fn who_may_not_open_it_is_not_told_that_it_does_not_exist() {
-    // SAFETY: asks who we are.
+    // SAFETY: returns our user id.
     if unsafe { libc::geteuid() } != 0 {
         eprintln!("skipped: only root can become another user");
         return;

@@ -128,7 +128,7 @@ fn victim() {
         }
         "remove and replace as another user of the group" => {
             let group = fs::metadata(&path).unwrap().gid();
-            // SAFETY: changes who this process is; it has no other threads that matter.
+            // SAFETY: changes this process's user and group; it has no other threads that matter.
             let dropped = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(group) == 0 };
             // SAFETY: as above.
             let dropped = dropped && unsafe { libc::setuid(65534) } == 0;
@@ -146,7 +146,7 @@ fn victim() {
             say(&format!("ready {dropped} {gc_refused} {both} {sole_refused}"));
         }
         "open as nobody" => {
-            // SAFETY: changes who this process is; it has no other threads that matter.
+            // SAFETY: changes this process's user and group; it has no other threads that matter.
             let dropped = unsafe { libc::setgid(65534) == 0 && libc::setuid(65534) == 0 };
             let denied = matches!(open(&place), Err(OpenError::PermissionDenied { .. }));
             let gc_denied = matches!(gc(&place), Err(GcError::PermissionDenied { .. }));
@@ -164,7 +164,7 @@ fn victim() {
             say(&format!("ready {error}"));
         }
         "lock more than the limit allows" => {
-            // SAFETY: changes who this process is; it has no other threads that matter.
+            // SAFETY: changes this process's user and group; it has no other threads that matter.
             assert!(unsafe { libc::setgid(65534) == 0 && libc::setuid(65534) == 0 });
             for bytes in [0, 4096] {
                 let limit = libc::rlimit { rlim_cur: bytes, rlim_max: 4096 };

@@ -166,7 +166,7 @@ fn is_forking() -> bool {
 
 #[allow(clippy::unnecessary_cast)] // its type differs by target
 fn this_thread() -> u64 {
-    // SAFETY: asks who we are.
+    // SAFETY: returns this thread's id.
     (unsafe { libc::pthread_self() }) as u64
 }
 

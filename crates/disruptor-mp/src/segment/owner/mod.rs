@@ -1,6 +1,6 @@
 //! Which processes use a segment: one lock byte per participant. The kernel knows it, no clock decides it.
 //!
-//! The lock bytes lie far beyond the end of any object; nothing is stored there:
+//! The lock bytes are far beyond the end of any object; nothing is stored there:
 //!
 //! ```text
 //! 0 ......... total_len   ....   1 << 62     +1       +2            + 2^32
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The position and length of the range never change, in any version: so every build can tell whether a process uses a
-//! segment, whatever the segment is. Byte 0 and the range as a whole mean the same in every version; the bytes between
-//! belong to the kind.
+//! segment, whatever the segment is. Byte 0 and the range as a whole have the same meaning in every version; the kind
+//! of segment defines the other bytes.
 //!
 //! The kernel drops a lock when the last descriptor of its open file description is closed, so at the latest when the
 //! process dies. Hence a locked descriptor is opened for that purpose, never mapped, never received, never sent. A

@@ -34,7 +34,7 @@ pub struct Order {
 #[event(align = 16)]
 #[repr(C, packed)]
 pub struct Frame<const N: usize> {
-    /// How much of the payload counts.
+    /// How many bytes of the payload are used.
     pub length: u32,
     /// The rest.
     pub payload: [u8; N],
