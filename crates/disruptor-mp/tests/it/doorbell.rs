@@ -93,7 +93,7 @@ fn a_doorbell_is_rung_for_every_record_wherever_it_lies() {
     let mut producer = SharedDisruptorBuilder::records(place.clone(), 1024).build_record_producer().unwrap();
     let mut consumer = SharedDisruptorBuilder::records(place, 0).build_record_consumer().unwrap();
     let mut doorbell = consumer.doorbell().unwrap();
-    // Of such lengths that some end at the end of the ring, and others leave padding there.
+    // The lengths are chosen so that some records end at the end of the ring, and others leave padding there.
     for round in 0..60_usize {
         let record = vec![round as u8; round * 61 % 300];
         assert!(doorbell.arm(&mut consumer));

@@ -327,7 +327,7 @@ fn a_producer_that_a_panic_drops_leaves_nothing_where_no_consumer_lives_or_has_k
     });
 }
 
-/// By a program that does not know rings, or by a replacer that was killed before it had marked the ring.
+/// A program that does not know rings may remove the name, or a replacer that was killed before it had marked the ring.
 #[test]
 fn a_tap_of_a_ring_that_has_lost_its_name_and_its_producer_is_told_that_no_other_comes() {
     let _watchdog = watchdog();

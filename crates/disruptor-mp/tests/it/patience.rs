@@ -13,7 +13,7 @@ fn every_public_function_takes_whatever_can_be_a_patience() {
         [
             // Not a patience: how long something else may take.
             "builder::linger_at_most(time: Duration)",
-            // Of builders, and stored: it counts from the start of the producer.
+            // Parameters of builders, which are stored: the time counts from the start of the producer.
             "builder::wait_for_consumers(timeout: Duration)",
             "builder::wait_for_single_consumer(timeout: Duration)",
             "builder::with_coordination_timeout(timeout: Duration)",
