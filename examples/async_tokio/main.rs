@@ -163,7 +163,7 @@ async fn serve(requests: TypedProducer<Request>, answers: Vec<TypedConsumer<Answ
             println!("nothing more within {GIVE_UP:?}; giving up on an answer loses none");
             ask(&mut requests, &mut answers, 2, "again").await?;
 
-            // Closes the ring, which ends the workers, who close theirs.
+            // Closes the ring. This ends the workers, and they close their rings.
             drop(requests);
             let mut left = Vec::new();
             for (rank, answers) in answers.iter_mut().enumerate() {

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The answer rings, and what came out of them.
+/// The answer rings, and what was read from them.
 #[derive(Default)]
 pub(crate) struct Answers {
     rings: Vec<AnswerRing>,

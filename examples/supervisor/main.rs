@@ -22,7 +22,8 @@
 //! - **Invitations** (`main.rs`). One function gives all processes the same description. A worker needs one line of
 //!   text of it, here in its environment. The line does not change, so a successor gets the same.
 //! - **A death** (`scheduler.rs`). The step is not sent again: the successor gets what its predecessor had not
-//!   acknowledged. The scheduler waits until it is there. With a quick supervisor it is there before the death is told.
+//!   acknowledged. The scheduler waits until it is there. A quick supervisor may have started it before
+//!   the death is reported.
 //! - **Late is not dead.** The report says what the process does. Your code decides whether to end it.
 //! - **Cancel** (`worker.rs`). An urgent message overtakes all steps. Another thread of the worker receives it while
 //!   the worker is busy. It says up to which step it cancels.

@@ -73,7 +73,7 @@ impl Snapshot {
     }
 }
 
-/// What a role used, and what its cpu did meanwhile.
+/// What a role used, and what its cpu did during that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// How long the measurement took.
@@ -162,7 +162,7 @@ pub(crate) fn judge(roles: &[(usize, Usage)]) -> Option<Disturbance> {
     })
 }
 
-/// The time that `ticks` of `/proc/stat` stand for.
+/// `ticks` of `/proc/stat` as a duration.
 fn tick_time(ticks: u64) -> Duration {
     Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Looks at this machine, for a run whose first role is on `cpu`.
+    /// Reads the facts of this machine, for a run whose first role is on `cpu`.
     pub(crate) fn observe(allowed_cpus: Vec<usize>, cpu: usize) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let governor = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");

@@ -218,7 +218,7 @@ impl Progress {
     }
 }
 
-/// Says what is in the log of a closing run, and what could not be measured in the last one.
+/// Prints what is in the log of a closing run, and what could not be measured in the last run.
 fn conclude(options: &Options, records: &[Record]) -> Result<(), Box<dyn Error>> {
     let (entries, figures, targets) = (cases::closing::entries(), Figures::read(&options.log)?, Targets::known()?);
     print!("{}", Standing { entries: &entries, figures: &figures, targets: &targets });

@@ -183,7 +183,7 @@ impl SharedMemory {
         Ok(fd)
     }
 
-    /// Maps what the parent created; `bytes` is what it asked for.
+    /// Maps the memory that the parent created; `bytes` is its size.
     pub(crate) fn open(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
         // A mapping that reaches beyond its object answers a touch with SIGBUS, so the object is asked first.
         let found = rustix::fs::fstat(fd)?.st_size;

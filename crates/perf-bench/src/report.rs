@@ -21,7 +21,7 @@ pub(crate) struct Report {
     pub(crate) wanted_label: Option<Label>,
     pub(crate) repeats_wanted: usize,
     pub(crate) window_ms: u128,
-    /// Whether this was a smoke run, whose numbers mean nothing.
+    /// Whether this was a smoke run. Its numbers mean nothing.
     pub(crate) quick: bool,
     pub(crate) rows: Vec<Row>,
     /// Sentences below the table.

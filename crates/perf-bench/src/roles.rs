@@ -152,7 +152,7 @@ impl Role {
 
 impl Drop for Role {
     fn drop(&mut self) {
-        // Both fail only when the process has ended and was waited for, which is what we want.
+        // Both fail only when the process has ended and was waited for, which is the goal.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

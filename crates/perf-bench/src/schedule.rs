@@ -65,7 +65,7 @@ impl Case {
     }
 }
 
-/// Keeps the cases whose name contains one of `texts`, and those that the kept ones are compared with. Without texts it
+/// Keeps the cases whose name contains one of `texts`, and the references of the kept ones. Without texts it
 /// keeps all.
 pub(crate) fn keep_only(cases: &mut Vec<Case>, texts: &[String]) {
     if texts.is_empty() {
@@ -104,7 +104,7 @@ pub(crate) enum Aim {
 /// Which processes must not be disturbed for a measurement to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// All processes take part in what is measured.
+    /// All processes take part in the measurement.
     Everybody,
     /// As [`Everybody`](Self::Everybody), but the processes have several threads each, which have to wait for one
     /// another.

@@ -95,7 +95,7 @@ fn median_of_sorted(sorted: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
 }
 
-/// The slowest latency that is told apart from slower ones. A minute is far beyond every watchdog here.
+/// The slowest latency that is recorded exactly; slower ones count as this. A minute is far beyond every watchdog here.
 const LATENCY_MAX: Duration = Duration::from_secs(60);
 
 /// A collection of latencies, exact to three digits. Serialised as pairs of nanoseconds and count, so that roles can
@@ -162,7 +162,7 @@ pub(crate) struct Percentiles {
     pub(crate) max_ns: u64,
 }
 
-/// 0 + 1 + ... up to `count` summands, wrapping: what a reader of numbered messages has to come to.
+/// 0 + 1 + ... up to `count` summands, wrapping: the sum that a reader of numbered messages must have.
 pub(crate) fn sum_below(count: u64) -> u64 {
     let (even, odd) = if count.is_multiple_of(2) { (count / 2, count.wrapping_sub(1)) } else { (count / 2, count) };
     even.wrapping_mul(odd)

@@ -4,8 +4,8 @@ use crate::side::{Measurement, Side, Stop};
 
 /// Something that is measured between two pinned processes.
 ///
-/// Each side prepares (creates, attaches, warms up), calls [`Side::measured`] once with what counts, and checks the
-/// answer.
+/// Each side prepares (creates, attaches, warms up), calls [`Side::measured`] once with the measured part, and checks
+/// the answer.
 /// Exactly one of the sides returns the measurement.
 pub(crate) trait Subject {
     /// How many bytes of zeroed shared memory the sides use between them.
@@ -17,7 +17,7 @@ pub(crate) trait Subject {
         None
     }
 
-    /// Whether what is measured is a peer's.
+    /// Whether the measured code is a peer's.
     fn is_peers(&self) -> bool {
         false
     }

@@ -25,7 +25,7 @@ struct Neighbours {
     cache: Vec<usize>,
 }
 
-/// The first two of the `allowed` cpus that should earn `wanted`, by what the system says about itself. A virtual
+/// The first two of the `allowed` cpus that should have the label `wanted`, by the system's own account. A virtual
 /// machine may say anything, so without such a pair it is the first two; the probe decides in the end. `None` with
 /// fewer than two.
 pub(crate) fn default_pair(allowed: &[usize], wanted: Option<Label>) -> Option<[usize; 2]> {

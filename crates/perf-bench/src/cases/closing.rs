@@ -155,7 +155,7 @@ fn one_way(bytes: usize) -> Vec<Entry> {
     entries
 }
 
-/// Entries of what carries messages.
+/// Entries of carriers of messages.
 fn carried(table: &str, column: &str, figure: Figure, bytes: usize, receivers: usize) -> Vec<Entry> {
     let mut entries = Vec::new();
     for &(carried, name) in CARRIERS.iter().filter(|(carried, _)| carried.has(figure)) {

@@ -9,7 +9,7 @@ use crate::ring::throughput::Throughput;
 use crate::schedule::Case;
 use crate::workload::Workload;
 
-/// Adds round trips and rates to the `cases` of a run, through rings of as many slots as ours: those whose reference is
+/// Adds round trips and rates to the `cases` of a run, through rings with as many slots as ours, if their reference is
 /// among them.
 pub(crate) fn join(cases: &mut Vec<Case>) {
     let (cache_line, word_ring) = (limits::cache_line_case(), limits::word_ring_case());

@@ -15,7 +15,7 @@ use crate::workload::waiting::Waiting;
 /// A link is made in three steps, between which the sides meet: [`create`](Self::create), [`attach`](Self::attach),
 /// [`Sender::join`].
 pub(crate) trait Carrier {
-    /// What the report calls it, with the version of what is not ours.
+    /// Its name in the report, with the version of another library.
     const NAME: &'static str;
     /// How its ends wait, in a word, where that cannot be chosen.
     const WAIT: Option<&'static str> = None;

@@ -53,7 +53,7 @@ pub(crate) enum Carried {
 }
 
 impl Carried {
-    /// All of them; the first one is what the rates of the others are compared with.
+    /// All of them; the rates of the others are compared with the first one.
     pub(crate) const ALL: &[Self] = &[
         Self::Records,
         Self::RecordBatches,
@@ -103,7 +103,7 @@ impl Carried {
     }
 }
 
-/// Names the type of a carrier whose frames have a fixed size, which its users choose to suit their messages.
+/// Names the type of a carrier whose frames have a fixed size, which its users choose for their messages.
 macro_rules! with_frames {
     ($bytes:expr, $carrier:ident = $framed:ident => $result:expr) => {
         match $bytes {

@@ -65,7 +65,7 @@ impl EventRing for AlphaRing {
 }
 
 impl<const WORDS: usize> Publishing<WORDS> for SharedProducer<Message<WORDS>> {
-    /// Makes the producer aware of its consumers; before that it would overwrite what has not been read.
+    /// Makes the producer aware of its consumers; before that it would overwrite unread events.
     fn join(&mut self, of: &Ring) -> Result<(), Stop> {
         for consumer in 0..of.consumers {
             if !self.wait_for_consumer_id(&consumer_id(consumer), JOIN_TIMEOUT) {

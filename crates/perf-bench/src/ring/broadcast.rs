@@ -37,7 +37,7 @@ const BURSTS_OF_WARM_UP: usize = 4;
 /// Not zero together with the last burst.
 const OVER: usize = 0;
 
-/// Publishes one burst. A function of its own, so that its instructions can be told from all others.
+/// Publishes one burst. A separate function, so that its instructions can be counted.
 #[inline(never)]
 pub(crate) fn publish_burst(producer: &mut SharedProducer<Message<WORDS>>, first: u64) -> Result<(), Stop> {
     publish(producer, first)

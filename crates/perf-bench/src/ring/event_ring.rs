@@ -150,7 +150,7 @@ pub(crate) trait Reading {
     /// See [`Stop`].
     fn read(&mut self) -> Result<Seen, Stop>;
 
-    /// Reads what is there, `max` events at the most for one that can be told so: how many those were, and the sum of
+    /// Reads what is there, at most `max` events if the ring can limit it: returns how many those were, and the sum of
     /// their words. `None`: there was nothing.
     fn read_some(&mut self, max: usize) -> Option<(usize, u64)>;
 }

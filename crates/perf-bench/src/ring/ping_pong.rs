@@ -21,7 +21,7 @@ const BACK: usize = 1;
 /// The one consumer of each.
 const CONSUMER: usize = 0;
 
-/// Bytes that are asked before anything is measured, at the most: for rings of long events, whose laps are short
+/// Bytes of the warm-up, at the most: for rings of long events, whose laps are short
 /// anyway.
 const WARM_UP_BYTES: usize = 64 << 20;
 /// Bytes of questions that are timed together, at the most.

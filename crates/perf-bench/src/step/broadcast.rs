@@ -57,8 +57,8 @@ impl From<TopologyError> for Stop {
     }
 }
 
-/// Removes what the killed roles of the measurement whose first segment has this name have left: the names of a
-/// topology's rings are its own.
+/// Removes what killed roles of a measurement have left. `name` is the name of its first segment; a topology's rings
+/// have names of their own.
 pub(crate) fn remove(name: &str) {
     let Ok(topology) = topology(name) else { return };
     let layout = topology.layout();

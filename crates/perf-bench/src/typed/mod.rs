@@ -120,7 +120,7 @@ struct Ends<S, R> {
 impl<S: StepSender, R: StepReceiver> Asking for Ends<S, R> {
     fn ask(&mut self, number: u64) -> Result<(), Stop> {
         self.there.send(number)?;
-        // The answer's number is what the question came to.
+        // The answer's number is the sum of the question.
         check(number, self.back.receive()?, self.there.sum(self.there.sum(number)))
     }
 
@@ -129,7 +129,7 @@ impl<S: StepSender, R: StepReceiver> Asking for Ends<S, R> {
     }
 }
 
-/// What a step comes to that has no number, and what the one comes to that ends the conversation.
+/// The sum of a step without its number, and the sum of the step that ends the conversation.
 fn rest_and_stop<W: Way>() -> Result<(u64, u64), Stop> {
     let rest = W::rest()?;
     Ok((rest, rest.wrapping_add(number_of(STOP))))
@@ -275,7 +275,7 @@ macro_rules! with_plain {
     };
 }
 
-/// The same for what carries it.
+/// The same for its carrier.
 macro_rules! with_way {
     ($step:expr, $way:ident => $result:expr) => {
         match $step.through {

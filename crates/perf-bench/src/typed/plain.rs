@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// Shows all of its messages in one go, as a carrier does whose receiver reads on.
+    /// Shows all of its messages in one call, like a carrier whose receiver reads on.
     struct All<'a> {
         messages: Vec<Vec<u8>>,
         is_showing: &'a Cell<bool>,

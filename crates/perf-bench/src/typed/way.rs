@@ -90,7 +90,7 @@ pub(crate) trait StepSender {
 
 /// The end that steps come out of.
 pub(crate) trait StepReceiver {
-    /// Waits for a step, reads every field of it and returns what the reading came to.
+    /// Waits for a step, reads every field of it and returns the sum.
     ///
     /// # Errors
     /// See [`Stop`].
