@@ -60,7 +60,7 @@ mod sealed {
         /// Whether `error` says that the stream has ended in good order.
         fn is_closed(error: &Self::Error) -> bool;
 
-        /// Whether `error` says that nothing will come any more, in good order or not.
+        /// Whether `error` is an end of the stream, in good order or not.
         fn is_end(error: &Self::Error) -> bool;
     }
 }
@@ -213,8 +213,8 @@ impl<C: Receive> AsyncConsumer<C> {
     /// Wraps `consumer`, whose wait strategy is not used from then on.
     ///
     /// # Errors
-    /// Those of [`ConsumerEnd::doorbell`]: `Unsupported` where there is no eventfd.
-    /// Or the reactor cannot register it.
+    /// The errors of [`ConsumerEnd::doorbell`], for example `Unsupported` if there is no eventfd; or the reactor cannot
+    /// register the doorbell.
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver.

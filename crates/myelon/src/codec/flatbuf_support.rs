@@ -82,7 +82,7 @@ pub fn encode<Root>(
     Ok(len_bytes)
 }
 
-/// Verifies everything that can be reached, and then reads it where it is.
+/// Verifies everything that can be reached, and then reads it in place.
 ///
 /// # Errors
 /// As [`ZeroCopyCodec::access`](super::ZeroCopyCodec::access), except that every address is valid.

@@ -55,8 +55,8 @@ pub trait Codec: Sized {
     /// The codec's name, for errors and tags.
     const CODEC: &'static str;
 
-    /// What encoding needs besides the message and room for its bytes. A sender keeps one and passes it to every
-    /// call, so that memory which was needed once is there the next time.
+    /// What encoding needs besides the message and room for its bytes. A sender keeps one and passes it to every call,
+    /// so that its memory is allocated once.
     type Scratch: Default;
 
     /// The name by which two programs agree on this type. A stream carries it, and a consumer that expects another type

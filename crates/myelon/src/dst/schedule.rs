@@ -18,12 +18,12 @@ impl SimClock {
     }
 }
 
-/// How much goes wrong, in thousandths of the occasions on which it could.
+/// How often faults happen, in thousandths of the occasions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
     /// Wakes that never arrive.
     pub wakes_lost_permille: u32,
-    /// The longest time that a wake takes; each takes one between nothing and this.
+    /// The longest time that a wake takes; each takes a time between zero and this.
     pub wake_delay_max: Duration,
     /// Crash points that an actor does not survive.
     pub crashes_permille: u32,

@@ -18,7 +18,7 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        // The offset basis of FNV-1a, whose bytes are the same everywhere; std's hashers promise nothing.
+        // The offset basis of FNV-1a, whose bytes are the same everywhere; std's hashers may change.
         Self { hash: 0xcbf2_9ce4_8422_2325, len: 0, last: VecDeque::new() }
     }
 }

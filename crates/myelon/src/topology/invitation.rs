@@ -195,7 +195,7 @@ pub(super) struct UrgentRing {
     pub(super) depth: usize,
 }
 
-/// How the segments of a topology are created, as a value that travels.
+/// How the segments of a topology are created, as a part of the invitation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct RingOptions {

@@ -16,7 +16,7 @@ use std::mem::ManuallyDrop;
 /// Receives every message of a ring from its own start on, in order and whole; the sender waits for it.
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped,
-/// and comes back under its id gets what it had not acknowledged again, [marked](Message::is_redelivered).
+/// and comes back under its id gets again what it had not acknowledged, [marked](Message::is_redelivered).
 ///
 /// A consumer whose id the program chose keeps its place however it is dropped: by an error that ends `main`, by a
 /// cancelled task, by a panic. Then the sender waits for the consumer to come back, and is told that it is gone. The

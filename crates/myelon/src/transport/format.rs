@@ -7,8 +7,8 @@
 //! - What cannot be sent is refused before anything is written. What can never be sent is refused at once with
 //!   [`TransportError::TooLarge`](super::TransportError::TooLarge), whatever the ring holds. What can be sent waits for
 //!   its own room, and for no more.
-//! - The sequence that sending returns is the one that the received message has, and
-//!   [`is_consumed`](ProducerEnd::is_consumed) answers for it.
+//! - Sending returns the sequence that the received message has. [`is_consumed`](ProducerEnd::is_consumed) works with
+//!   it.
 //! - A message's bytes are those of the slot or record wherever that is possible, and begin at a multiple of
 //!   [`PAYLOAD_ALIGN`](Format::PAYLOAD_ALIGN).
 //! - Receiving checks every number before it uses it. What cannot be read is an error value once, and is counted.

@@ -27,7 +27,7 @@ const ALIGN: usize = 16;
 /// acknowledgement, and 64 such records would fill much of a ring.
 const LONG_BYTES: usize = 4096;
 
-/// Messages as records of a ring of bytes: the format to use unless there is a reason for another.
+/// Messages as records in a ring of bytes: the default format.
 ///
 /// A message takes a header and its own bytes, rounded up to 64 bytes, so one ring serves small and large messages. It
 /// is encoded in the ring and read in the ring, in one piece. The depth of such a transport is the ring's size in

@@ -4,7 +4,7 @@ use crate::messages::{BincodeStep, RkyvStep, Step, aligned};
 use myelon::codec::{Codec, ZeroCopyCodec};
 use testkit::alloc::allocations_in;
 
-/// Encodes a few times, so that what is kept has grown, and then counts.
+/// Encodes a few times, so that kept buffers have grown, and then counts.
 fn allocations_when_warm<T: Codec>(message: &T) -> u64 {
     let mut scratch = T::Scratch::default();
     let mut bytes = aligned(&[0; 64 << 10]);

@@ -1,4 +1,4 @@
-//! The ends that awaited ends have inside cannot be exchanged: a bell would ring for another ring.
+//! The ends inside awaited ends cannot be exchanged: a bell would ring for another ring.
 
 use myelon::asynchronous::{AsyncConsumer, AsyncProducer, AsyncScheduler, AsyncWorker};
 use myelon::transport::{TransportConsumer, TransportProducer};

@@ -1,4 +1,4 @@
-//! Two typed streams cannot exchange what they are made of: each would take the other one's bytes for its own type.
+//! Two typed streams cannot exchange their transports: each would take the other one's bytes for its own type.
 
 use myelon::topology::{TypedScheduler, TypedWorker};
 use myelon::typed_transport::{TypedConsumer, TypedProducer};

@@ -101,7 +101,7 @@ fn copied_bytes(producer: &TypedProducer<Counted>) -> u64 {
 fn after_one_huge_message_short_ones_wait_for_none_of_its_room_and_are_soon_encoded_in_the_ring_again() {
     let Stream { guards: _guards, mut producer, mut consumer } = Stream::<Counted, Records>::of_depth(1 << 18);
     producer.publish(&counted(200_000), 0).unwrap();
-    // From now on there is never as much room as the huge message took.
+    // From now on there is never room for another message as long as the huge one.
     while producer.try_publish(&counted(100), 0).is_ok() {}
     drop(consumer.next(Patience::Now).unwrap().unwrap());
     let mut in_place = vec![];

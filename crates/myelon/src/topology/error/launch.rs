@@ -6,7 +6,7 @@ use crate::transport::TransportError;
 use std::io;
 use std::time::Duration;
 
-/// Why a topology was not launched. Workers that had been started have been ended again, and no segment is left.
+/// Why a topology was not launched. Workers that it had started were ended again, and no segment is left.
 ///
 /// ```
 /// use myelon::topology::{LaunchError, Topology, Workers};
@@ -66,7 +66,7 @@ pub enum LaunchError {
         session: String,
         /// The missing workers, and what is known of each.
         missing: Vec<MissingWorker>,
-        /// How long the scheduler waited: shorter than its patience if a worker could not come any more.
+        /// How long the scheduler waited: less than its patience if it became certain that a worker could not come.
         waited: Duration,
     },
 }

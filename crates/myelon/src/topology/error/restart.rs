@@ -27,7 +27,7 @@ pub enum RestartError {
         /// The user's name for the worker.
         worker: String,
     },
-    /// This process is a child of the scheduler's, made by `fork`. The workers are its parent's.
+    /// This process is a child that the scheduler's process made by `fork`. The workers belong to the parent.
     #[error("{worker}: the topology belongs to the process that this one was forked from")]
     Forked {
         /// The user's name for the worker.

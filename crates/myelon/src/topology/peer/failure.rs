@@ -57,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// Whether `process`, which the table has or had, is the one that could not join.
+    /// Whether `process`, which is or was in the table, is the one that could not join.
     pub(super) fn is_of(&self, process: ProcessIdentity) -> bool {
         self.refusal.as_ref().is_some_and(|said| said.is_of(process))
     }

@@ -108,7 +108,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether `process`, which is this worker or was, has joined: we have found its ring.
+    /// Whether `process`, which is or was this worker, has joined: its ring was found.
     pub(super) fn is_heard(&self, process: ProcessIdentity) -> bool {
         self.owner == Some(process) && !self.is_refused_for_good
     }

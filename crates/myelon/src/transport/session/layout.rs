@@ -11,12 +11,12 @@ use std::path::PathBuf;
 /// The default prefix of the names of a session's rings.
 pub const DEFAULT_TRANSPORT_PREFIX: &str = "vmy";
 
-/// Depth of the ring from the scheduler to all runners, in slots of fixed frames. Rings of records have bytes: choose
-/// those instead.
+/// Depth of the ring from the scheduler to all runners, in slots of fixed frames. For a ring of records choose a depth
+/// in bytes instead.
 pub const DEFAULT_MYELON_RPC_DEPTH: usize = 1024;
 
-/// Depth of a ring from one runner back to the scheduler, in slots of fixed frames. Rings of records have bytes: choose
-/// those instead.
+/// Depth of a ring from one runner back to the scheduler, in slots of fixed frames. For a ring of records choose a
+/// depth in bytes instead.
 pub const DEFAULT_MYELON_RESPONSE_DEPTH: usize = 256;
 
 /// Why there is no such layout.

@@ -1,4 +1,4 @@
-//! A nested type without the attribute: our words come first, and serde's are about the same type.
+//! A nested type without the attribute: our error comes first, and serde's errors are about the same type.
 use myelon::message;
 
 struct Inner {
