@@ -124,7 +124,7 @@
 //! Linux, with `/proc`. macOS has fallbacks: a sleeper looks once a millisecond instead of being woken, shared memory
 //! is a file in `/private/tmp`, there are no memory files and no pinning.
 
-#![deny(unsafe_code)] // except in the rooms that say `allow`, each with its reason
+#![deny(unsafe_code)] // except in the modules that say `allow`, each with its reason
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 extern crate self as disruptor_mp;
@@ -256,7 +256,8 @@ mod exports {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let segment = disruptor_mp::portable_shm_segment_name("doc");
-    /// let mut producer = build_shared_single_producer::<Step>(&segment, 4096).build_producer(|| Step { sequence: 0 })?;
+    /// let mut producer = build_shared_single_producer::<Step>(&segment, 4096)
+    ///     .build_producer(|| Step { sequence: 0 })?;
     /// // Usually in another process:
     /// let mut consumer = attach_shared_consumer::<Step>(&segment, 4096)
     ///     .with_consumer_id("worker-0")

@@ -1,7 +1,7 @@
 //! What `#[event]` accepts and what it refuses, and with which error text.
 //!
 //! The programs in `event/` are compiled one by one; beside each refused one is the compiler's answer. The answers are
-//! for the toolchain of the CI. To write them anew, set `TRYBUILD=overwrite`, and read the difference.
+//! for the toolchain of the CI. To update them, set `TRYBUILD=overwrite`, and review the difference.
 #![cfg(not(loom))]
 
 #[test]

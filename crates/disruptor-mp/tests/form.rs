@@ -1,7 +1,7 @@
 //! What the form of a ring does not support does not compile.
 //!
 //! The programs in `form/` are compiled one by one; beside each is the compiler's answer. The answers are for the
-//! toolchain of the CI. To write them anew, set `TRYBUILD=overwrite`, and read the difference.
+//! toolchain of the CI. To update them, set `TRYBUILD=overwrite`, and review the difference.
 #![cfg(not(loom))]
 
 #[test]

@@ -101,7 +101,7 @@ fn names_in_phrase(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Why `partner`, named in a comment of `here`, is none; `None` if it is one.
+/// Why `partner`, named in a comment of `here`, is not a partner; `None` if it is one.
 fn why_wrong(partner: &str, here: &Source, sources: &[Source]) -> Option<&'static str> {
     let (owner, name) = partner.rsplit_once("::").map_or((None, partner), |(owner, name)| (Some(owner), name));
     let called_so = |source: &Source| -> Vec<bool> {

@@ -7,7 +7,7 @@
 //! A tool that cannot do its work panics with everything it knows, which fails the test. A tool that the machine does
 //! not permit to work returns a [`skip::Reason`], which the test hands to [`skip!`].
 #![deny(unsafe_code)]
-#![allow(clippy::disallowed_types)] // nothing here is modelled with loom, so the door to its atomics is not needed
+#![allow(clippy::disallowed_types)] // nothing here is modelled with loom
 
 pub mod alloc;
 pub mod docs;

@@ -44,7 +44,7 @@ impl Shape {
     /// The table of a ring with room for `consumers` consumers.
     ///
     /// # Panics
-    /// If a table cannot have so many blocks.
+    /// If a table cannot have that many blocks.
     pub(crate) const fn ring(consumers: u32, records: u32) -> Self {
         let blocks = block::FIRST_CONSUMER as u32 + consumers;
         assert!(blocks <= BLOCKS_MAX);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a required consumer may take to join. Source: the contract's default.
+/// The default time in which a required consumer must join.
 pub const fn default_startup_wait_timeout_duration() -> Duration {
     Duration::from_secs(5)
 }

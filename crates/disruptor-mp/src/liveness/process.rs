@@ -106,10 +106,10 @@ impl fmt::Display for ProcessFacts {
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot by the machine's own clock, whichever clock a time namespace
-    /// shows to the process; 0 where the system does not tell.
+    /// When the process started, in clock ticks after boot by the machine's own clock, also if a time namespace shows
+    /// another clock to the process; 0 if the system does not say.
     pub start_time_ticks: u64,
-    /// The inode number of its pid namespace; 0 where the system does not tell.
+    /// The inode number of its pid namespace; 0 if the system does not say.
     pub pid_namespace: u64,
 }
 

@@ -197,7 +197,7 @@ pub enum CreateError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is nothing of that name. Its creator has not started yet, or it is over.
+    /// There is nothing of that name. Its creator has not started yet, or the segment was removed.
     #[error("{place} does not exist")]
     NotFound {
         /// What was to be opened.
@@ -251,7 +251,7 @@ pub enum OpenError {
         /// What was to be opened.
         place: String,
     },
-    /// It is not one of ours.
+    /// It is not a segment of this library.
     #[error("{place} is not a segment: wrong magic")]
     WrongMagic {
         /// What was to be opened.

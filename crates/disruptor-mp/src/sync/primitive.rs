@@ -3,7 +3,7 @@
 //! Every ordering that a protocol depends on goes through two functions here and has a name, so that a model can weaken
 //! one at a time and must then fail. No other file names `std::sync::atomic`, which `clippy.toml` refuses. (The types
 //! are our own, not re-exports: the lint identifies a type by where it is declared.)
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the door
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the one place for atomics
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::Ordering;

@@ -147,7 +147,7 @@ fn a_cursor_forged_within_a_lap_never_makes_anybody_read_what_was_not_published(
         let mut scene = Scene::new();
         publish(&mut scene.producer, 40);
         scene.forger.set_cursor(forged);
-        // So many that it reads the cursor, one by one or at once.
+        // Enough that it reads the cursor, one by one or at once.
         let mut seen: Vec<_> = (0..35).map(|_| scene.consumer.try_consume_next_leased().unwrap().sequence()).collect();
         seen.extend(drain(&mut scene.consumer));
         assert_eq!(seen, Vec::from_iter(0..40), "{forged}");

@@ -604,8 +604,7 @@ fn a_required_consumer_that_is_killed_right_after_it_has_moved_is_found_within_h
         consumer.does("consume 1");
         let pid = consumer.pid();
         consumer.dies();
-        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse
-        // clock).
+        // This sleep is part of the rule: it applies to what is published after 5 ms and one step of the coarse clock.
         std::thread::sleep(Duration::from_millis(50));
         let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
         assert!(published <= slots / 2, "{published} events were published although it is dead");
@@ -656,8 +655,7 @@ fn a_required_consumer_of_a_small_ring_that_is_killed_is_found_within_a_lap_or_s
         publish_managed(&mut producer).unwrap();
         consumer.does("consume 1");
         consumer.dies();
-        // Not a hope: the rule is about what is published once this much time is over (5 ms, and a step of the coarse
-        // clock).
+        // This sleep is part of the rule: it applies to what is published after 5 ms and one step of the coarse clock.
         std::thread::sleep(Duration::from_millis(50));
         let published = (0..).take_while(|_| publish_managed(&mut producer).is_ok()).count();
         assert!(published <= slots.min(16), "{published} events were published although it is dead");
