@@ -40,8 +40,8 @@
 //! // Dropping the producer closes the ring.
 //! drop(producer);
 //!
-//! // Waits for the next event and reads it in place; dropping the lease acknowledges it. `None` says that everything was
-//! // read and the ring was closed. A producer that had died would be an error here.
+//! // Waits for the next event and reads it in place; dropping the lease acknowledges it. `None` says that everything
+//! // was read and the ring was closed. A producer that had died would be an error here.
 //! while let Some(step) = consumer.next_or_end(Patience::Endless)? {
 //!     assert_eq!((step.sequence(), step.number), (sequence, 7));
 //! }
