@@ -244,7 +244,7 @@ pub trait Receiver: Send + 'static {
 /// The properties of a received message, whichever end or thread has it.
 pub trait Handed {
     /// What came with the payload.
-    fn envelope(&self) -> &Envelope;
+    fn envelope(&self) -> Envelope;
 
     /// The payload.
     fn bytes(&self) -> &[u8];

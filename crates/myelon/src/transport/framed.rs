@@ -620,8 +620,8 @@ enum Payload<'a> {
 
 impl<E: FramedTransportFrame> Handed for HeldFrames<'_, E> {
     #[inline]
-    fn envelope(&self) -> &Envelope {
-        &self.envelope
+    fn envelope(&self) -> Envelope {
+        self.envelope
     }
 
     #[inline]
@@ -705,8 +705,8 @@ enum KeptPayload {
 }
 
 impl<E: FramedTransportFrame> Handed for KeptFrames<E> {
-    fn envelope(&self) -> &Envelope {
-        &self.envelope
+    fn envelope(&self) -> Envelope {
+        self.envelope
     }
 
     fn bytes(&self) -> &[u8] {

@@ -47,7 +47,7 @@ macro_rules! asked_of_a_message {
 
         /// All properties and the bytes at once, as handlers get them.
         pub fn meta(&self) -> FrameMeta<'_> {
-            let Envelope { kind, flags, msg_id, mark, .. } = *self.envelope();
+            let Envelope { kind, flags, msg_id, mark, .. } = self.envelope();
             FrameMeta { len: self.len(), kind, flags, msg_id, timestamp_ns: mark.timestamp_ns(), data: self }
         }
     };
@@ -57,7 +57,7 @@ pub(super) use asked_of_a_message;
 /// The further methods of a message that must be acknowledged, whichever end or thread has it.
 macro_rules! asked_of_a_delivery {
     () => {
-        fn envelope(&self) -> &Envelope {
+        fn envelope(&self) -> Envelope {
             self.message.envelope()
         }
 

@@ -380,8 +380,8 @@ impl Receiver for RecordReceiver {
     #[inline(always)]
     fn next(&mut self, patience: Patience) -> TransportResult<Option<HeldRecord<'_>>> {
         let Some(lease) = self.consumer.next(patience)? else { return Ok(None) };
-        match open(&lease, self.limit_bytes) {
-            Ok((envelope, start)) => Ok(Some(HeldRecord { lease, envelope, start })),
+        match check(lease.flags(), lease.len(), self.limit_bytes) {
+            Ok(()) => Ok(Some(HeldRecord(lease))),
             Err(fault) => {
                 drop(lease);
                 Err(skip(&mut self.skipped, &self.counters, fault))
@@ -396,11 +396,10 @@ impl Receiver for RecordReceiver {
         mut handler: impl for<'h> FnMut(ManuallyDrop<HeldRecord<'h>>, &'h C),
     ) -> TransportResult<usize> {
         let (limit_bytes, mut fault) = (self.limit_bytes, None);
-        let handled = self.consumer.process_lent(|lease| match open(&lease, limit_bytes) {
-            Ok((envelope, start)) => {
+        let handled = self.consumer.process_lent(|lease| match check(lease.flags(), lease.len(), limit_bytes) {
+            Ok(()) => {
                 let is_long = lease.len() >= LONG_BYTES;
-                let lease = ManuallyDrop::into_inner(lease);
-                handler(ManuallyDrop::new(HeldRecord { lease, envelope, start }), context);
+                handler(ManuallyDrop::new(HeldRecord(ManuallyDrop::into_inner(lease))), context);
                 if is_long { Then::Acknowledge } else { Then::GoOn }
             }
             Err(found) => {
@@ -432,14 +431,38 @@ fn skip(skipped: &mut u64, counters: &ReceiverCounters, fault: Malformed) -> Tra
     fault.into()
 }
 
-/// The envelope of a record, and where its payload starts.
-#[inline]
-fn open(lease: &RecordLease<'_>, limit_bytes: usize) -> Result<(Envelope, usize), Malformed> {
-    parse(lease, lease.kind(), lease.flags(), lease.sequence(), limit_bytes)
+/// Where the payload of a record with these flags starts.
+#[inline(always)]
+fn start(flags: u8) -> usize {
+    Prefix::len_of(flags, false, ALIGN)
 }
 
-/// The part of [`open`] that touches no ring.
+/// Whether a record with these flags and of this length can be a message.
+#[inline(always)]
+fn check(flags: u8, len_bytes: usize, limit_bytes: usize) -> Result<(), Malformed> {
+    if flags & FRAME_SINGLE != FRAME_SINGLE || !are_known(flags) {
+        return Err(Malformed::Flags { flags });
+    }
+    match len_bytes.checked_sub(start(flags)) {
+        None => Err(Malformed::Length { len_bytes: len_bytes as u32, wanted_bytes: start(flags) }),
+        Some(payload) if payload > limit_bytes => {
+            Err(Malformed::BeyondLimit { total_bytes: payload as u64, limit_bytes })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The envelope of a record that was [checked](check).
 #[inline]
+fn envelope(bytes: &[u8], kind: u8, flags: u8, sequence: Sequence) -> Envelope {
+    // The prefix is there: the length was checked.
+    let Prefix { mark, trace_id, .. } =
+        Prefix::read(flags, false, bytes, ALIGN).map_or_else(|_| Prefix::default(), |(prefix, _)| prefix);
+    // A record needs no number of its own to be told from its neighbours: it is one piece.
+    Envelope { kind, flags, msg_id: sequence as u32, mark, trace_id }
+}
+
+/// The envelope of a record, and where its payload starts.
 pub(super) fn parse(
     bytes: &[u8],
     kind: u8,
@@ -447,49 +470,34 @@ pub(super) fn parse(
     sequence: Sequence,
     limit_bytes: usize,
 ) -> Result<(Envelope, usize), Malformed> {
-    if flags & FRAME_SINGLE != FRAME_SINGLE || !are_known(flags) {
-        return Err(Malformed::Flags { flags });
-    }
-    let (prefix, start) = Prefix::read(flags, false, bytes, ALIGN)?;
-    if bytes.len() - start > limit_bytes {
-        return Err(Malformed::BeyondLimit { total_bytes: (bytes.len() - start) as u64, limit_bytes });
-    }
-    let Prefix { mark, trace_id, .. } = prefix;
-    // A record is one piece, so it needs no number of its own to be told from its neighbours.
-    Ok((Envelope { kind, flags, msg_id: sequence as u32, mark, trace_id }, start))
+    check(flags, bytes.len(), limit_bytes)?;
+    Ok((envelope(bytes, kind, flags, sequence), start(flags)))
 }
 
-/// A message in its record.
-pub struct HeldRecord<'a> {
-    lease: RecordLease<'a>,
-    envelope: Envelope,
-    start: usize,
-}
+/// A message in its record, which was [checked](check). Its envelope is read when it is asked for: to move one about
+/// with each message took longer than all else.
+pub struct HeldRecord<'a>(RecordLease<'a>);
 
 /// The same message, independent of its consumer.
-pub struct KeptRecord {
-    record: disruptor_mp::HeldRecord,
-    envelope: Envelope,
-    start: usize,
-}
+pub struct KeptRecord(disruptor_mp::HeldRecord);
 
 impl Handed for HeldRecord<'_> {
     #[inline]
-    fn envelope(&self) -> &Envelope {
-        &self.envelope
+    fn envelope(&self) -> Envelope {
+        envelope(&self.0, self.0.kind(), self.0.flags(), self.0.sequence())
     }
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        &self.lease[self.start..]
+        &self.0[start(self.0.flags())..]
     }
 
     fn sequence(&self) -> Sequence {
-        self.lease.sequence()
+        self.0.sequence()
     }
 
     fn redeliveries(&self) -> u32 {
-        self.lease.redeliveries()
+        self.0.redeliveries()
     }
 
     fn is_in_place(&self) -> bool {
@@ -501,11 +509,11 @@ impl Held for HeldRecord<'_> {
     type Kept = KeptRecord;
 
     fn hold(self) -> KeptRecord {
-        KeptRecord { record: self.lease.hold(), envelope: self.envelope, start: self.start }
+        KeptRecord(self.0.hold())
     }
 
     fn release_unread(self) {
-        self.lease.release_unread();
+        self.0.release_unread();
     }
 }
 
@@ -529,25 +537,25 @@ impl fmt::Debug for RecordReceiver {
 
 impl fmt::Debug for HeldRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldRecord").field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("HeldRecord").field("lease", &self.0).finish_non_exhaustive()
     }
 }
 
 impl Handed for KeptRecord {
-    fn envelope(&self) -> &Envelope {
-        &self.envelope
+    fn envelope(&self) -> Envelope {
+        envelope(&self.0, self.0.kind(), self.0.flags(), self.0.sequence())
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.record[self.start..]
+        &self.0[start(self.0.flags())..]
     }
 
     fn sequence(&self) -> Sequence {
-        self.record.sequence()
+        self.0.sequence()
     }
 
     fn redeliveries(&self) -> u32 {
-        self.record.redeliveries()
+        self.0.redeliveries()
     }
 
     fn is_in_place(&self) -> bool {
@@ -557,12 +565,12 @@ impl Handed for KeptRecord {
 
 impl Kept for KeptRecord {
     fn release(self) {
-        self.record.release();
+        self.0.release();
     }
 }
 
 impl fmt::Debug for KeptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptRecord").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("KeptRecord").field("record", &self.0).finish_non_exhaustive()
     }
 }

@@ -138,8 +138,8 @@ pub struct MessageCopy<'a> {
 impl MessageCopy<'_> {
     asked_of_a_message!();
 
-    fn envelope(&self) -> &Envelope {
-        &self.envelope
+    fn envelope(&self) -> Envelope {
+        self.envelope
     }
 
     /// The sequence that its sender got.
