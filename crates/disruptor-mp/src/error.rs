@@ -109,7 +109,7 @@ pub enum MultiProcessError {
     },
     /// `take_over` of a ring without a consumer to take it over for. Replace the ring instead. (If its producer is
     /// alive, the error is `InUse`.)
-    #[error("there is nobody in {place} to go on for; replace it instead")]
+    #[error("no live consumer is left in {place}: there is nothing to take over; replace the ring instead")]
     NothingToTakeOver {
         /// The ring.
         place: String,

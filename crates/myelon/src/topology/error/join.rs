@@ -26,7 +26,11 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum WorkerJoinError {
     /// The process has no invitation. Let a scheduler start it, or set the variable by hand.
-    #[error("the environment variable {} is not set", INVITATION_VARIABLE)]
+    #[error(
+        "the environment variable {} is not set: let a scheduler start this process, or set the variable to the text of \
+         `Topology::invitation`",
+        INVITATION_VARIABLE
+    )]
     NotInvited,
     /// The text is no invitation.
     #[error("the invitation cannot be read: {0}")]

@@ -129,6 +129,8 @@ fn why_a_worker_is_no_part_of_its_topology_is_called_by_label_and_rank() {
     let wanted = format!("{WORKER}: the scheduler, process 7, cannot use this worker's response ring: {cause}");
     assert_eq!(refused.to_string(), wanted);
     let variable = super::super::INVITATION_VARIABLE;
-    let uninvited = format!("the environment variable {variable} is not set");
+    let uninvited = format!(
+        "the environment variable {variable} is not set: let a scheduler start this process, or set the variable to the text of `Topology::invitation`"
+    );
     assert_eq!(WorkerJoinError::NotInvited.to_string(), uninvited);
 }

@@ -114,7 +114,10 @@ fn a_variable_that_holds_no_invitation_is_named_with_its_value() {
         }
         victim.spawn().wait_line("SAID ").trim_start_matches("SAID ").to_owned()
     };
-    assert_eq!(said(None), "the environment variable MYELON_INVITATION is not set");
+    assert_eq!(
+        said(None),
+        "the environment variable MYELON_INVITATION is not set: let a scheduler start this process, or set the variable to the text of `Topology::invitation`"
+    );
     assert_eq!(
         said(Some("worker 3")),
         "MYELON_INVITATION: `worker 3` is no invitation: the text does not begin with `myelon-worker:`"

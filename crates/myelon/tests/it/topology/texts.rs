@@ -221,7 +221,10 @@ fn a_worker_whose_scheduler_has_gone_says_who_it_is_and_how() {
 fn an_invitation_that_is_none_says_so_as_far_as_it_can_be_read() {
     let error = WorkerJoinError::from("no invitation".parse::<Invitation>().unwrap_err());
     assert_eq!(error.to_string(), "the invitation cannot be read: the text does not begin with `myelon-worker:`");
-    assert_eq!(WorkerJoinError::NotInvited.to_string(), "the environment variable MYELON_INVITATION is not set");
+    assert_eq!(
+        WorkerJoinError::NotInvited.to_string(),
+        "the environment variable MYELON_INVITATION is not set: let a scheduler start this process, or set the variable to the text of `Topology::invitation`"
+    );
 }
 
 #[test]
