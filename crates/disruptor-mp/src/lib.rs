@@ -2,10 +2,11 @@
 //!
 //! # The problem
 //!
-//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler hands
-//! all of them the same small message. The transport takes one or two per cent of such a step, so its speed is seldom
-//! the problem. These are: a stall that names no culprit, a worker that died unnoticed, cores that spin, a `/dev/shm`
-//! that is too small and ends in SIGBUS, a name that must be removed by hand after a crash.
+//! An inference server is a scheduler and some workers on one host. A few hundred times a second the scheduler begins a
+//! step: it hands all workers the same small message. The transport takes one or two per cent of a step, so its speed
+//! is seldom the problem. The usual problems are these: a stall whose cause is not reported, a worker that died
+//! unnoticed, cores that spin, a `/dev/shm` that is too small, so that a write ends in SIGBUS, and a name that must be
+//! removed by hand after a crash.
 //!
 //! So this crate moves bytes at memory speed *and* solves those problems: waiting costs little, every wait ends with a
 //! reason, and after a `kill -9` of any process the others work on or get an error.
@@ -41,7 +42,7 @@
 //! drop(producer);
 //!
 //! // Waits for the next event and reads it in place; dropping the lease acknowledges it. `None` says that everything
-//! // was read and the ring was closed. A producer that had died would be an error here.
+//! // was read and the ring was closed. If the producer had died, the call would return an error.
 //! while let Some(step) = consumer.next_or_end(Patience::Endless)? {
 //!     assert_eq!((step.sequence(), step.number), (sequence, 7));
 //! }
@@ -50,7 +51,7 @@
 //! ```
 //!
 //! Neither side needs `unsafe`: [`#[event]`](macro@event) checks what may be in a slot, and the ring checks which end
-//! may access it. A crate that uses this one can say `#![forbid(unsafe_code)]`.
+//! may access the slot. A crate that uses this one can say `#![forbid(unsafe_code)]`.
 //!
 //! # What to look at next
 //!
@@ -81,14 +82,14 @@
 //! # What holds, in short
 //!
 //! - **Strict broadcast.** Every registered consumer gets every event from its start on, in order, and the slowest one
-//!   holds the producer back. A [`Tap`] does not, and knows how many events it missed.
+//!   holds the producer back. A [`Tap`] does not hold the producer back. It may miss events, and counts them.
 //! - **At least once.** An event is acknowledged when its lease is dropped, not before. A consumer that is killed and
 //!   comes back under its id gets what it had not acknowledged again, [marked](Lease::is_redelivered).
 //! - **Whole or absent.** A producer that is killed in the middle of a slot has not published it. The next producer
 //!   [takes over](Origin::TookOver) and continues after the last whole event.
-//! - **Death is the kernel's word.** Every participant holds a file lock, which the kernel drops when it dies: there
-//!   are no heartbeats, and no pids that mean another process in another container. An end that waits learns of a death
-//!   within 100 ms; a stopped process is not dead.
+//! - **The kernel reports a death.** Every participant holds a file lock. When its process dies, the kernel drops the
+//!   lock. So the ring needs no heartbeats, and no pids, which could mean another process in another container. An end
+//!   that waits learns of a death within 100 ms. A stopped process is not dead.
 //! - **Space is reserved** when a ring is created; too little space is an [error](MultiProcessError::NoSpace) that
 //!   contains the numbers.
 //! - **Two programs agree or are refused.** A ring carries the schema of its events; the refusal
@@ -103,11 +104,12 @@
 //!
 //! One enum per operation; each variant is one situation, with the details that an operator needs.
 //! [`MultiProcessError`]: a ring could not be built or attached to. [`PublishError`]: an event was not published, and
-//! the closure has not run. [`ConsumeError`]: there is no event, and everything published before has been delivered.
-//! [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet" are ordinary answers to [`Patience::Now`].
-//! Each error can be asked whether it says [closed](ConsumeError::is_closed), [timed out](ConsumeError::is_timed_out),
-//! [full](NoRoom::is_full), or [that a peer has gone](ConsumeError::is_peer_gone). If a process is the cause, the error
-//! holds a [`StallReport`], whose `Display` is one line:
+//! the closure has not run. [`ConsumeError`]: no event was handed out. If the ring has ended, everything that was
+//! published before the end has been delivered. [`RequiredConsumerError`]: managed publishing. "Full" and "nothing yet"
+//! are ordinary answers to [`Patience::Now`]. An error of publishing or of reading can be asked whether it says
+//! [closed](ConsumeError::is_closed), [timed out](ConsumeError::is_timed_out), or [that a peer has
+//! gone](ConsumeError::is_peer_gone); [`NoRoom`] also whether it says [full](NoRoom::is_full). Most errors that a
+//! process causes hold a [`StallReport`]. Its `Display` is one line, which is wrapped here:
 //!
 //! ```text
 //! ring shm:rpc: producer waits for space since 2.0s; worker-3 (rank 3) pid 4711 is stopped, at sequence 812, lags by
@@ -167,7 +169,7 @@ pub use ring::protocol::join::{BeginningGone, StartAt};
 #[doc(inline)]
 pub use schema::{Event, event};
 
-/// What needs processes, so it does not exist in models.
+/// The items that need processes. Models do not have them.
 #[cfg(not(loom))]
 mod exports {
     pub use crate::builder::{
@@ -275,16 +277,16 @@ mod exports {
         SharedDisruptorBuilder::new(place, size)
     }
 
-    /// Begins a consumer of the ring of `size` slots at `place`; 0 means whatever size it has.
+    /// Begins a consumer of the ring of `size` slots at `place`. A `size` of 0 accepts any number of slots.
     pub fn attach_shared_consumer<E: crate::Event>(place: impl Into<Place>, size: usize) -> SharedDisruptorBuilder<E> {
         SharedDisruptorBuilder::new(place, size)
     }
 }
 
-/// zerocopy, for the code that its derives generate, which `#[event]` adds: it finds zerocopy here. So a program that
-/// uses `#[event]` needs no dependency on zerocopy, and zerocopy's names are not part of our interface.
-// A glob in a hidden module of the root, and not `pub use zerocopy`: otherwise the compiler considers the traits
-// unreachable, and the errors of a struct that is not an event say that `Event` is a sealed trait.
+/// zerocopy for `#[event]`, which adds zerocopy's derives: the code that these generate finds zerocopy here. So a
+/// program that uses `#[event]` needs no dependency on zerocopy, and zerocopy's names are not part of our interface.
+// A glob in a hidden module of the root, and not `pub use zerocopy`. With the latter the compiler considers the traits
+// unreachable. Then the errors of a struct that is not an event say that `Event` is a sealed trait.
 #[doc(hidden)]
 pub mod __zerocopy {
     pub use zerocopy::*;
@@ -295,7 +297,7 @@ pub mod __zerocopy {
 pub mod __private {
     pub use crate::schema::checks::{Advice, Field, UnalignedField};
 
-    /// What the layers above need to make their own end from one of ours.
+    /// The items with which the layers above make their own ends from the ends of this crate.
     #[cfg(not(loom))]
     pub mod ends {
         pub use crate::ring::construct::Existing;

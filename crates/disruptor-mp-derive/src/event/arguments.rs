@@ -11,9 +11,9 @@ const SLOT_ALIGN_MAX: usize = 128;
 pub(super) struct Arguments {
     /// The least alignment of the slot, in bytes.
     pub(super) align: usize,
-    /// `Clone` and `Copy` are derived above the attribute.
+    /// Whether a `derive` above the attribute derives `Clone` and `Copy`. The attribute cannot see that one.
     pub(super) derived: bool,
-    /// The crate through which disruptor-mp is reached.
+    /// The name of the crate through which the generated code reaches disruptor-mp.
     pub(super) crate_name: Ident,
 }
 

@@ -1,7 +1,8 @@
-//! Field types that are refused by how they are written.
+//! Field types that are refused because of their name or their syntax.
 //!
-//! This list need not be complete: zerocopy's derives refuse a type that it misses, for instance one under another
-//! name. But they do so in up to twenty errors, and none of them says what to write instead.
+//! This list need not be complete. For instance, it misses a type under another name. Then zerocopy's derives refuse
+//! the type, or the check that the type of a field is an `Event`. But they do so in up to twenty errors, and none of
+//! these says what to write instead.
 
 use syn::{Error, Type};
 

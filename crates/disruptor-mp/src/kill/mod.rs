@@ -3,7 +3,7 @@
 //! A protocol with a new step adds a row to the table of scenarios below.
 //!
 //! ```text
-//! event      what is published: shows when it is torn, and its author
+//! event      the event that is published: it shows its author, and whether it is torn
 //! victim     the processes that die
 //! survivor   the threads that live, and the watch on a lock
 //! writer     plays in which a producer dies: creating, publishing, closing, taking over, replacing; or a collector
@@ -41,7 +41,7 @@ use victim::{BATCH, BUFFER, Doomed, Role};
 /// Slots of the ring: few, so that the ends soon meet each other.
 const CAPACITY: usize = 8;
 
-/// Places that the ring is asked for: one for each of two survivors and one for a victim.
+/// Places in the table of the ring: one for each of two survivors, and one for a victim.
 const TABLE_LEN: usize = 3;
 
 /// The id of a consumer that will die, if it has one.
@@ -52,7 +52,7 @@ trait InForm: SlotForm {
     /// The name by which a victim is told the form.
     const NAME: &'static str;
 
-    /// How each process asks for the ring, victims too.
+    /// The builder with which each process, also a victim, makes or finds the ring.
     fn ring(name: &str) -> SharedDisruptorBuilder<Event, Self>;
 }
 
@@ -74,7 +74,7 @@ impl InForm for Dense {
     }
 }
 
-/// One way to die, and what must be seen from outside.
+/// One way in which a process dies, and what the other processes must see.
 #[derive(Clone, Copy)]
 struct Scenario {
     /// The [name](InForm::NAME) of the form of its ring.
@@ -88,61 +88,63 @@ struct Scenario {
 /// Which end dies, and what follows from that.
 #[derive(Clone, Copy, Debug)]
 enum Play {
-    /// A producer dies. Its readers get every visible event, all of them the same ones, and then its death; the next
-    /// producer goes on after them.
+    /// A producer dies. Each reader gets every visible event, and then the error that the producer died. All readers
+    /// get the same events. The next producer continues after the last whole event.
     Publishing(Role, Visible),
-    /// A producer of records dies. Its reader gets every record that was committed; the next producer goes on after
-    /// them.
+    /// A producer of records dies. Its reader gets every committed record. The next producer continues after the last
+    /// of them.
     PublishingRecords(Role, Visible),
-    /// A producer dies while it closes a ring of this many events. Its readers get the events and `Closed`; the next
-    /// producer has a new ring.
+    /// A producer dies while it closes a ring in which it published `published` events. Its readers get the events and
+    /// then `Closed`. The next producer has a new ring.
     Closing { role: Role, published: usize, name_stays: bool },
-    /// A producer dies while it creates a ring that was not there.
+    /// A producer dies while it creates a ring under a free name. `is_named`: the ring has that name by then.
     Creating { is_named: bool },
-    /// After a producer of that role has died, the next producer dies while it takes over. The one after it takes over
-    /// as well.
+    /// A producer of that role has died. The next producer dies while it takes over. The third producer takes over as
+    /// well.
     TakingOver(Role),
-    /// The next producer dies while it replaces the ring.
+    /// A producer has died. The next producer dies while it replaces the ring.
     Replacing(Old),
-    /// The next producer dies, whose messages have another type; the ring was replaced by then, or not.
+    /// The next producer has messages of another type, and dies. `is_replaced`: it has replaced the ring by then.
     Upgrading { is_replaced: bool },
-    /// The same where no consumer has anything to read: the ring is not kept.
+    /// The same, but no consumer has anything left to read, so the old ring is not kept.
     UpgradingRead { is_replaced: bool },
-    /// A consumer dies while it moves over from a ring that was replaced in this way.
+    /// A consumer dies while it moves over from a ring that a producer with messages of another type has replaced.
     ComingOver,
-    /// A consumer dies while it leaves a ring that was replaced in this way twice, and that no other consumer needs.
+    /// A consumer dies while it leaves a ring. Two later rings follow that ring, and no other consumer needs it.
     LeavingOlder,
-    /// A collector dies while it removes a ring together with the one before it.
+    /// A collector dies while it removes a ring and the older ring that this one has replaced.
     CollectingBoth,
     /// A collector dies while it removes a ring in which no process lives.
     Collecting,
-    /// The next producer dies while it puts its ring in the place of a dead ring of another kind.
+    /// A ring of another kind is there, and its producer is dead. The next producer dies while it replaces that ring.
     Clearing,
-    /// A consumer dies while it reads. Under its own id it comes back to `position`, with everything before `delivered`
+    /// A consumer dies while it reads. Under its own id it comes back to `position`. Every event before `delivered` is
     /// marked as redelivered.
     Reading { role: Role, position: i64, delivered: i64 },
     /// A consumer without an id dies while it reads: no consumer comes back.
     ReadingNameless(Role),
-    /// A consumer dies that holds messages. Its successor gets those of `left` and what follows them; everything before
-    /// `delivered` is marked.
+    /// A consumer that holds messages dies. Its successor gets the messages in `left` and all that follow them. Those
+    /// before `delivered` are marked as redelivered.
     Holding { role: Role, left: &'static [i64], delivered: i64 },
-    /// A consumer dies while it joins in the place of one that had released messages out of order.
+    /// A consumer dies while it joins in a place whose last owner had released messages out of order.
     JoiningAfterHolder,
     /// A consumer with an id dies while it leaves.
     Leaving(Role),
-    /// A required consumer goes, and its process dies in that step. A managed publish fails: the next one if the
-    /// departure `is_counted`, and otherwise one within a lap. Once a successor is there, publishing goes on.
+    /// A required consumer goes, and its process dies at that step. Then a managed publish fails. If the departure
+    /// `is_counted`, it is the next one; otherwise it is one within a lap. Once a successor is there, publishing goes
+    /// on.
     GoingAlthoughRequired { role: Role, is_counted: bool },
-    /// A consumer dies while it joins. Its place is kept for it if it has an id and came far enough.
+    /// A consumer dies while it joins. `is_kept`: its place is kept for it. That needs an id, and a join that got far
+    /// enough.
     Joining { id: Option<&'static str>, is_kept: bool },
-    /// The first consumer of a ring in which events wait for it dies. The next consumer gets them, unless the dead one
-    /// was handed one.
+    /// Events wait in a ring for its first consumer, which dies. The next consumer gets these events, unless the dead
+    /// one was handed one of them.
     Alone { role: Role, id: Option<&'static str>, is_read: bool },
-    /// A process dies while it is refused because of its events. The producer is told of it, or not; of the next one it
-    /// is told.
+    /// A process asks for other events than the ring has, and dies while it is refused. `is_told`: the producer is told
+    /// of that refusal. It is told of the next refusal in any case.
     BeingRefused { is_told: bool },
-    /// A consumer dies while it comes back for one that died with an event in hand, before it is handed anything.
-    /// `redeliveries`: the event's count afterwards.
+    /// A consumer died with an event in hand. The next one comes back under its id, and dies before it is handed
+    /// anything. `redeliveries`: the event's count afterwards.
     Rejoining { redeliveries: u32 },
 }
 
@@ -153,18 +155,18 @@ enum Visible {
     AtLeast(usize),
 }
 
-/// What a dead replacer leaves of the old ring.
+/// What the old ring is after the death of the producer that was replacing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Old {
-    /// It goes on.
+    /// The old ring is as it was, and has its name.
     Untouched,
-    /// Another ring has its name.
+    /// Another ring has the name of the old ring.
     Renamed,
-    /// Another ring has its name, and it is marked.
+    /// Another ring has the name of the old ring, and the old ring is marked as replaced.
     Marked,
 }
 
-/// Every step, and how it is reached.
+/// The scenarios. Each step has at least one.
 fn scenarios() -> Vec<Scenario> {
     use Play::*;
     use Role::*;
@@ -179,7 +181,7 @@ fn scenarios() -> Vec<Scenario> {
         at(SegmentWritten, 0, Creating { is_named: false }),
         at(SegmentReady, 0, Creating { is_named: false }),
         at(SegmentNamed, 0, Creating { is_named: true }),
-        // In the first lap a slot holds nothing, later an old event.
+        // A slot is empty in the first lap. Later it holds an old event.
         at(StampInvalidated, 0, Publishing(Publish, Exactly(0))),
         at(StampInvalidated, 13, Publishing(Publish, Exactly(13))),
         at(PayloadHalfWritten, 2, Publishing(Publish, Exactly(2))),
@@ -199,7 +201,8 @@ fn scenarios() -> Vec<Scenario> {
         at(BatchStamped, 0, Publishing(PublishBatches, Exactly(batch))),
         at(BatchStamped, 6, Publishing(PublishBatches, Exactly(7 * batch))),
         at(CursorStored, 3, Publishing(PublishBatches, Exactly(4 * batch))),
-        // Each event of a group is stamped when it is written; the stamp of the first one shows nothing before the end.
+        // Each event of a group gets a stamp when it is written. The first event gets its final stamp last, so no
+        // reader sees a part of the group.
         at(GroupInvalidated, 0, Publishing(PublishGroups, Exactly(0))),
         at(GroupInvalidated, 7, Publishing(PublishGroups, Exactly(7 * batch))),
         at(PayloadHalfWritten, 10, Publishing(PublishGroups, Exactly(2 * batch))),
@@ -210,19 +213,20 @@ fn scenarios() -> Vec<Scenario> {
         at(InsideGroup, 14, Publishing(PublishGroups, Exactly(3 * batch))),
         at(GroupStamped, 0, Publishing(PublishGroups, Exactly(batch))),
         at(GroupStamped, 6, Publishing(PublishGroups, Exactly(7 * batch))),
-        // Before each group another one is given up at its third event.
+        // Before each group, the victim gives up another group at its third event.
         at(InsideGroup, 1, Publishing(PublishGroupsAtSecondTry, Exactly(0))),
         at(InsideGroup, 13, Publishing(PublishGroupsAtSecondTry, Exactly(2 * batch))),
         at(GroupUndone, 0, Publishing(PublishGroupsAtSecondTry, Exactly(0))),
         at(GroupUndone, 3, Publishing(PublishGroupsAtSecondTry, Exactly(3 * batch))),
         at(AttemptBegun, 2, Publishing(PublishGroupsAtSecondTry, Exactly(2 * batch))),
-        // Two groups with one store of the cursor: each is there as a whole, or not at all.
+        // The victim publishes two groups with one store of the cursor. Readers see each group as a whole, or not at
+        // all.
         at(GroupInvalidated, 1, Publishing(PublishGroupBatches, Exactly(batch))),
         at(GroupWritten, 3, Publishing(PublishGroupBatches, Exactly(3 * batch))),
         at(InsideGroup, 4, Publishing(PublishGroupBatches, Exactly(batch))),
         at(GroupStamped, 0, Publishing(PublishGroupBatches, Exactly(batch))),
         at(GroupStamped, 5, Publishing(PublishGroupBatches, Exactly(6 * batch))),
-        // Written in the producer's buffer, and copied into the slot.
+        // The event is written in the producer's buffer, and is then copied into the slot.
         at(PayloadHalfWritten, 19, Publishing(PublishBuffered, Exactly(19))),
         at(PayloadBuffered, 0, Publishing(PublishBuffered, Exactly(0))),
         at(PayloadBuffered, 15, Publishing(PublishBuffered, Exactly(15))),
@@ -233,13 +237,14 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 0, Publishing(PublishToSleepers, AtLeast(1))),
         at(StoredNotWoken, 4, Publishing(PublishToSleepers, AtLeast(5))),
         at(FencedStored, 0, Publishing(PublishToSleepers, AtLeast(1))),
-        // The first look at the gates comes at the end of the first lap.
+        // The producer first looks at the gates at the end of the first lap.
         at(LimitStored, 0, Publishing(Publish, Exactly(CAPACITY))),
         at(LimitStored, 3, Publishing(Publish, AtLeast(CAPACITY))),
         at(LimitStored, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(PublishUnread, Exactly(CAPACITY))),
         at(WriterAnnounced, 0, Publishing(Publish, AtLeast(CAPACITY))),
-        // One by one and in batches of one, over a ring that wraps every 20 records.
+        // Records are published one by one, every second one in a batch of its own. The ring wraps about every 20
+        // records.
         at(PayloadHalfWritten, 0, PublishingRecords(PublishRecords, Exactly(0))),
         at(PayloadHalfWritten, 37, PublishingRecords(PublishRecords, Exactly(37))),
         at(PayloadWritten, 12, PublishingRecords(PublishRecords, Exactly(12))),
@@ -256,7 +261,8 @@ fn scenarios() -> Vec<Scenario> {
         at(WordCommitted, 60, PublishingRecords(PublishRecords, Exactly(61))),
         at(CursorStored, 17, PublishingRecords(PublishRecords, AtLeast(10))),
         at(LimitStored, 2, PublishingRecords(PublishRecords, AtLeast(5))),
-        // In batches of four: every committed record is seen whole, wherever it is in its batch.
+        // Records are published in batches of four. Readers see every committed record whole, wherever it is in its
+        // batch.
         at(PayloadHalfWritten, 6, PublishingRecords(PublishRecordBatches, Exactly(6))),
         at(PayloadWritten, 9, PublishingRecords(PublishRecordBatches, Exactly(9))),
         at(NextWordCleared, 14, PublishingRecords(PublishRecordBatches, Exactly(14))),
@@ -264,15 +270,15 @@ fn scenarios() -> Vec<Scenario> {
         at(WordCommitted, 0, PublishingRecords(PublishRecordBatches, Exactly(1))),
         at(WordCommitted, 22, PublishingRecords(PublishRecordBatches, Exactly(23))),
         at(CursorStored, 2, PublishingRecords(PublishRecordBatches, AtLeast(4))),
-        // Written in the producer's buffer, and copied by the commit.
+        // The record is written in the producer's buffer, and the commit copies it into the ring.
         at(PayloadHalfWritten, 5, PublishingRecords(PublishBufferedRecords, Exactly(5))),
-        // The first record has no payload, and others are too short for the buffer.
+        // The first record has no payload, and others are too short for the buffer: they do not pass this step.
         at(PayloadBuffered, 0, PublishingRecords(PublishBufferedRecords, Exactly(1))),
         at(PayloadBuffered, 36, PublishingRecords(PublishBufferedRecords, Exactly(46))),
         at(PayloadWritten, 13, PublishingRecords(PublishBufferedRecords, Exactly(13))),
         at(NextWordCleared, 28, PublishingRecords(PublishBufferedRecords, Exactly(28))),
         at(WordCommitted, 61, PublishingRecords(PublishBufferedRecords, Exactly(62))),
-        // Nothing is visible before the cursor is stored; then everything of a batch at once.
+        // In a dense ring nothing is visible before the cursor is stored. Then a whole batch is visible at once.
         dense(ClaimedStored, 0, Publishing(Publish, Exactly(0))),
         dense(ClaimedStored, 9, Publishing(Publish, AtLeast(CAPACITY))),
         dense(PayloadHalfWritten, 21, Publishing(Publish, Exactly(21))),
@@ -381,12 +387,12 @@ fn scenarios() -> Vec<Scenario> {
         at(CollectMarked, 0, Clearing),
         at(SegmentReady, 0, Clearing),
         at(SegmentNamed, 0, Clearing),
-        // The ring is full of events that the victim has not read when it begins.
+        // When the victim begins, the ring is full of events that it has not read.
         at(DeliveredStored, 0, Reading { role: Consume, position: 0, delivered: 1 }),
         at(DeliveredStored, 5, Reading { role: Consume, position: 5, delivered: 6 }),
         at(GateStored, 0, Reading { role: Consume, position: 1, delivered: 1 }),
         at(GateStored, 11, Reading { role: Consume, position: 12, delivered: 12 }),
-        // A joiner rings too, so this is the second time.
+        // A consumer that joins passes this step as well, so this is the second time.
         at(StoredNotWoken, 1, Reading { role: Consume, position: 1, delivered: 1 }),
         at(DeliveredStored, 0, Reading { role: ConsumeBatches, position: 0, delivered: 4 }),
         at(DeliveredStored, 1, Reading { role: ConsumeBatches, position: 4, delivered: 8 }),
@@ -397,7 +403,7 @@ fn scenarios() -> Vec<Scenario> {
         at(StoredNotWoken, 1, ReadingNameless(Consume)),
         at(DeliveredStored, 1, ReadingNameless(ConsumeBatches)),
         at(ReaderAnnounced, 0, ReadingNameless(Consume)),
-        // It takes 0 to 5, reads 6 meanwhile, and releases 4, 2, 0, 1, 3, 5.
+        // The victim takes events 0 to 5, reads 6, and then releases 4, 2, 0, 1, 3, 5.
         at(DeliveredStored, 3, Holding { role: Hold, left: &[0, 1, 2, 3, 4], delivered: 4 }),
         at(ReleasedStored, 0, Holding { role: Hold, left: &[0, 1, 2, 3, 4, 5, 7], delivered: 7 }),
         at(ReleasedStored, 1, Holding { role: Hold, left: &[0, 1, 2, 3, 5, 7], delivered: 7 }),
@@ -406,7 +412,7 @@ fn scenarios() -> Vec<Scenario> {
         at(GateStored, 1, Holding { role: Hold, left: &[3, 5, 7], delivered: 7 }),
         at(GateStored, 2, Holding { role: Hold, left: &[5, 7], delivered: 7 }),
         at(GateStored, 3, Holding { role: Hold, left: &[7], delivered: 7 }),
-        // The same, and its consumer was dropped meanwhile.
+        // The same, but the victim drops its consumer before it releases the events.
         at(ReleasedStored, 2, Holding { role: HoldOn, left: &[0, 1, 3, 5, 7], delivered: 7 }),
         at(GateStored, 1, Holding { role: HoldOn, left: &[3, 5, 7], delivered: 7 }),
         at(EndingStored, 0, Holding { role: HoldOn, left: &[7], delivered: 7 }),
@@ -422,7 +428,7 @@ fn scenarios() -> Vec<Scenario> {
         at(LeaveCounted, 0, GoingAlthoughRequired { role: Leave, is_counted: true }),
         at(EntryUnlocked, 0, GoingAlthoughRequired { role: Leave, is_counted: true }),
         at(LeaveWoken, 0, GoingAlthoughRequired { role: Leave, is_counted: true }),
-        // The panic begins with the event in hand, and the process dies while it unwinds.
+        // The victim panics with the event in hand, and dies while the panic unwinds.
         at(EndingStored, 0, Reading { role: Panic, position: 3, delivered: 4 }),
         at(EndingCounted, 0, Reading { role: Panic, position: 3, delivered: 4 }),
         at(EntryUnlocked, 0, Reading { role: Panic, position: 3, delivered: 4 }),
@@ -460,7 +466,8 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// How long threads waited for a victim, counted from the last time at which its lock was certainly still held.
+/// The number of kills, and how long threads waited for victims. Each wait counts from the last moment at which the
+/// victim's lock was certainly still held.
 #[derive(Default)]
 struct Log {
     kills: usize,
@@ -468,12 +475,12 @@ struct Log {
 }
 
 impl Log {
-    /// A victim is dead.
+    /// Counts a victim that is dead.
     fn killed(&mut self) {
         self.kills += 1;
     }
 
-    /// A wait for it ended.
+    /// Adds a wait for a victim. The wait has ended.
     fn waited(&mut self, wait: Duration) {
         self.waits.push(wait);
     }
@@ -493,12 +500,12 @@ impl Log {
     }
 }
 
-/// How processes ask for the ring that say what its events carry.
+/// The builder of a process that says, in a content tag, which version of events the ring carries.
 fn versioned(name: &str, version: u32) -> SharedDisruptorBuilder<Event> {
     Stamped::ring(name).with_content_tag(format!("event/{version}"))
 }
 
-/// The stage of one scenario: a name in shared memory, of which nothing may be left.
+/// The stage of one scenario: a name in shared memory. At the end nothing may be left under that name.
 struct Stage<F> {
     name: String,
     shm: ShmGuard,
@@ -528,7 +535,7 @@ impl<F: InForm> Stage<F> {
         Doomed::spawn::<F>(&self.name, role, id, scenario.step, scenario.passes)
     }
 
-    /// All processes have gone; a collector removes what is left.
+    /// Ends the scenario, when all processes have gone. A collector removes what is left.
     fn strike(self) {
         let outcome = gc(self.name.as_str()).unwrap();
         assert!(matches!(outcome, GcOutcome::NotFound | GcOutcome::Removed), "{outcome:?}");

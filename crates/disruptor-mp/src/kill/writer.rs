@@ -1,5 +1,5 @@
-//! Plays in which a producer dies: creating, publishing, closing, taking over, replacing. In others a collector dies
-//! while it removes segments. Readers live on.
+//! Plays in which a producer dies: creating, publishing, closing, taking over, replacing. In other plays a collector
+//! dies while it removes segments. Readers live on.
 
 use super::event::{Event, Seen};
 use super::survivor::{End, LockWatch, Onlooker, Reader, longest};
@@ -9,7 +9,7 @@ use crate::step::Step;
 use crate::{ConsumeError, GcOutcome, MultiProcessError, Origin, SharedProducer, gc};
 use std::time::Instant;
 
-/// Events that the producer after the victim publishes: more than two laps.
+/// The number of events that the producer after the victim publishes: more than two laps.
 const AFTERWARDS: usize = 20;
 
 /// Two consumers, one asleep and one spinning, and a tap.
@@ -28,8 +28,8 @@ impl Audience {
         self.readers.iter().for_each(Reader::resume);
     }
 
-    /// Both meet `end`, having read the same number of events, which is returned. Their waits are logged if a process
-    /// died.
+    /// Both readers meet `end`, and have read the same number of events. Returns that number. If a process died, logs
+    /// how long the readers waited.
     fn end(&self, end: End, death: Option<(Instant, &mut Log)>) -> usize {
         let reports = [self.readers[0].end(), self.readers[1].end()];
         for report in &reports {
@@ -38,7 +38,7 @@ impl Audience {
         assert_eq!(reports[0].read, reports[1].read, "two survivors see two histories");
         if let Some((alive, log)) = death {
             for report in &reports {
-                // `None`: a flag told it, before the process that set the flag died.
+                // `None`: the reader learned it from a flag, before the process that set the flag died.
                 if let Some(wait) = longest(&report.waits, alive, Instant::now()) {
                     log.waited(wait);
                 }
@@ -47,7 +47,8 @@ impl Audience {
         reports[0].read
     }
 
-    /// Lets go of the ring; checks that all saw one history: `authors` in turn, each up to the position beside it.
+    /// Drops the ends, and checks that all of them saw one history: the events of each of the `authors` in turn, up to
+    /// the position beside the author.
     fn finish(self, authors: &[(u64, usize)]) {
         let mut expected = Vec::new();
         for &(author, end) in authors {
@@ -75,11 +76,12 @@ fn us() -> u64 {
     std::process::id().into()
 }
 
-/// A producer that finds a live audience goes on after `visible` events, by `author`; all see one history to the end.
+/// Builds a producer, which takes over after `visible` events by `author` and publishes to the live audience. All ends
+/// see one history until the close.
 fn carry_on<F: InForm>(stage: Stage<F>, audience: Audience, author: u64, visible: usize) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!((next.origin(), next.last_published_sequence() + 1), (Origin::TookOver, visible as i64));
-    // A consumer that joins now gets nothing of what was before.
+    // A consumer that joins now gets no event from before.
     let late = stage.reader(WaitStrategy::Adaptive);
     late.resume();
     audience.resume();
@@ -94,7 +96,7 @@ fn carry_on<F: InForm>(stage: Stage<F>, audience: Audience, author: u64, visible
     stage.strike();
 }
 
-/// The ring begins anew, with `origin`; a consumer that joins reads what is published.
+/// Builds a producer, which has `origin` and a ring of its own. A consumer that joins reads all its events.
 fn begin_anew<F: InForm>(stage: &Stage<F>, origin: Origin) {
     let mut next = stage.ring().build_producer(Event::blank).unwrap();
     assert_eq!(next.origin(), origin);
@@ -109,8 +111,8 @@ pub(super) fn publishing<F: InForm>(scenario: &Scenario, role: Role, visible: Vi
     let stage = Stage::<F>::new();
     let mut doomed = stage.doomed(scenario, role, None);
     let audience = Audience::attach(&stage);
-    // It does not look before the victim is dead. It begins at event 0, in whose slot the victim may have died at the
-    // end of a lap.
+    // This tap does not look before the victim is dead. It begins at event 0. The victim may have died in the slot of
+    // that event, while it wrote an event of a later lap.
     let late_tap = stage.tap();
     let watch = LockWatch::on_producer(&stage.name);
     if role != Role::PublishUnread {
@@ -129,7 +131,7 @@ pub(super) fn publishing<F: InForm>(scenario: &Scenario, role: Role, visible: Vi
         Visible::AtLeast(count) => assert!(read >= count, "{read} events of {count}"),
     }
     assert!(Onlooker::start(late_tap).finish().iter().all(|event| event.sequence < read as i64));
-    // Complete, and not shown to any reader: the next producer shows it.
+    // The number of events that are complete and that no reader has seen. The next producer makes them visible.
     let unshown = match (scenario.step, role) {
         (Step::WrittenStored, Role::Publish) => 1,
         (Step::WrittenStored, _) => BATCH,
@@ -148,7 +150,7 @@ pub(super) fn closing<F: InForm>(scenario: &Scenario, role: Role, published: usi
     doomed.wait_dead();
     log.killed();
     assert_eq!(audience.end(End::Closed, Some((watch.last_held(), log))), published);
-    // A closed ring has an audience and no future: no producer can take it over.
+    // A closed ring may still have readers, but no producer can take it over.
     let refused = stage.ring().take_over().build_producer(Event::blank).map(|producer| producer.origin());
     match refused {
         Err(MultiProcessError::NothingToTakeOver { .. }) if name_stays => {}
@@ -172,7 +174,7 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
         assert_eq!(stage.shm.leftovers().len(), usize::from(is_named), "{:?}", stage.shm.leftovers());
         stage
     };
-    // A collector finds all of it.
+    // A collector removes a ring that has its name. A ring without a name has left nothing.
     let stage = die(log);
     let outcome = gc(stage.name.as_str()).unwrap();
     assert_eq!(outcome, if is_named { GcOutcome::Removed } else { GcOutcome::NotFound });
@@ -181,7 +183,7 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
     let stage = die(log);
     begin_anew(&stage, if is_named { Origin::Replaced } else { Origin::Created });
     stage.strike();
-    // A consumer is told that there is no ring, or no producer.
+    // A consumer is told that there is no ring, or that the producer of the ring died.
     let stage = die(log);
     match stage.ring().with_wait_strategy(WaitStrategy::Block).build_consumer() {
         Err(MultiProcessError::NotFound { .. }) if !is_named => {}
@@ -195,8 +197,9 @@ pub(super) fn creating<F: InForm>(scenario: &Scenario, is_named: bool, log: &mut
     stage.strike();
 }
 
-/// A ring whose producer died, and its audience; the author of the events that they have read, and how many. The
-/// producer died with the cursor after the last event where stamps tell, or, if it published groups, in the fourth.
+/// Lets a producer of that role die. Returns the audience, the author of the events that it has read, and their number.
+/// A producer of groups dies in its fourth group, and one that panics dies while it unwinds. Any other dies when its
+/// last event is visible. Where stamps make an event visible, the cursor then lags by one event.
 fn orphaned<F: InForm>(stage: &Stage<F>, role: Role, log: &mut Log) -> (Audience, u64, usize) {
     let (step, passes, visible) = match role {
         Role::PublishGroups if F::CURSOR_TELLS => (Step::GroupWritten, 3, 3 * BATCH),
@@ -249,7 +252,7 @@ pub(super) fn replacing<F: InForm>(scenario: &Scenario, old: Old, log: &mut Log)
     while tap.try_next().is_some() {}
     let told = tap.next(Instant::now()).map(|(sequence, _)| sequence);
     match old {
-        // A tap waits for the next producer as long as its deadline allows.
+        // The tap waits for the next producer until its deadline.
         Old::Untouched => assert!(matches!(told, Err(ConsumeError::TimedOut { .. })), "{told:?}"),
         // No producer can come to a ring without a name.
         _ => assert!(matches!(told, Err(ConsumeError::Replaced)), "{told:?}"),
@@ -284,7 +287,7 @@ pub(super) fn collecting<F: InForm>(scenario: &Scenario, log: &mut Log) {
         creator.go();
         creator.wait_dead();
         log.killed();
-        // A tap that looked at the ring before; its mapping is all that is left of the ring.
+        // This tap has attached before the collector begins. Its mapping is all that is left of the ring.
         let tap = stage.tap();
         second_death(&stage, scenario, Role::Collect, log);
         assert_eq!(stage.shm.leftovers().len(), 0, "the name goes first");
@@ -297,7 +300,7 @@ pub(super) fn collecting<F: InForm>(scenario: &Scenario, log: &mut Log) {
     assert!(matches!(end, Err(ConsumeError::Replaced)), "{end:?}");
     assert!(!tap.producer_is_alive().unwrap());
     stage.strike();
-    // No consumer joins what was removed, and the next producer can create its ring there.
+    // A consumer cannot join a ring that was removed. The next producer can create its ring under that name.
     let (stage, _tap) = die(log);
     let refused = stage.ring().build_consumer().map(|consumer| consumer.consumer_id().to_owned());
     assert!(matches!(refused, Err(MultiProcessError::NotFound { .. })), "{refused:?}");

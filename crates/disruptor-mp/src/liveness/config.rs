@@ -11,19 +11,19 @@ pub const fn default_startup_wait_timeout_duration() -> Duration {
     Duration::from_secs(5)
 }
 
-/// How long a blocked producer sees no progress before it raises the alert. A prefill takes 2 s and needs no alert; a
-/// death needs no timeout, because the kernel reports it.
+/// The default time without progress after which a blocked producer raises the alert. A prefill takes 2 s and needs no
+/// alert. A death needs no timeout, because the kernel reports it.
 pub const fn default_progress_timeout_duration() -> Duration {
     Duration::from_secs(10)
 }
 
-/// How often a blocked producer looks at the consumer that blocks it.
+/// The default interval at which a blocked producer looks at the consumer that blocks it.
 pub const fn default_progress_check_interval_duration() -> Duration {
     Duration::from_millis(5)
 }
 
-/// How long after the alert the producer goes on waiting. Together with the progress timeout it is longer than a
-/// compilation of 120 s, which a healthy worker may need.
+/// The default time for which the producer goes on waiting after the alert. Together with the progress timeout it is
+/// longer than a compilation of 120 s, which a healthy worker may need.
 pub const fn default_shutdown_grace_period_duration() -> Duration {
     Duration::from_secs(170)
 }
@@ -34,15 +34,16 @@ pub const fn default_shutdown_grace_period_duration() -> Duration {
 #[non_exhaustive]
 pub enum RequiredConsumerFailureAction {
     /// A consumer without progress shuts the producer: this and every later managed publish fail until the liveness is
-    /// reset. A consumer that is gone fails the publish; publish again after it has come back under its id.
+    /// reset. A consumer that is gone makes this publish fail; publish again after the consumer has come back under its
+    /// id.
     #[default]
     GracefulShutdown,
-    /// Raises the alert and goes on waiting, for consumers without progress, and for gone consumers until they have
-    /// come back. Deadlines still hold.
+    /// Raises the alert and goes on waiting: for a consumer without progress until it makes progress, and for a
+    /// consumer that is gone until it has come back. The deadline of the call still ends the wait.
     AlertOnly,
-    /// Removes consumers without an owner from the table and goes on without them; for pools of workers. A removed
-    /// consumer is required again from the moment it joins again. A live one, however slow, is never evicted: it may be
-    /// reading a slot.
+    /// Removes consumers without an owner from the table and goes on without them. This is for pools of workers. A
+    /// removed consumer is required again from the moment it joins again. A live consumer, however slow, is never
+    /// removed: it may be reading a slot.
     Evict,
 }
 
@@ -54,7 +55,7 @@ pub struct RequiredConsumerAlert {
     pub consumer_id: String,
     /// The last sequence that it released; -1 if none.
     pub last_sequence: i64,
-    /// How long it has been at that position.
+    /// How long it has blocked the producer at that position. Only time in which the producer ran counts.
     pub stalled_for: Duration,
     /// The full report.
     pub report: StallReport,
@@ -72,10 +73,10 @@ pub type RequiredConsumerAlertHook = Arc<dyn Fn(&RequiredConsumerAlert) + Send +
 
 /// Which consumers must be there, how long a blocked producer waits for one, and what it does then.
 ///
-/// It is only checked while the producer is blocked, and when a consumer is gone: in the steady state a managed call
-/// compares one word. The kernel reports a death independently of the timeouts: within 100 ms while the producer is
-/// blocked, otherwise when it looks at its consumers again, once a lap at the latest, or from
-/// [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers).
+/// The producer looks at its consumers while it is blocked, when a consumer is gone, and otherwise once a lap at the
+/// latest. All other managed calls compare one word. The kernel reports a death independently of the timeouts: within
+/// 100 ms while the producer is blocked, otherwise when it looks at its consumers.
+/// [`watch_required_consumers`](crate::ProducerEnd::watch_required_consumers) reports a death without such a look.
 ///
 /// ```
 /// use disruptor_mp::{Patience, RequiredConsumerAlert, RequiredConsumerLivenessConfig};
@@ -115,11 +116,11 @@ pub struct RequiredConsumerLivenessConfig {
     /// How long the first managed publish waits for them. Zero: one look. For this and the other times,
     /// [`Duration::MAX`] means without end.
     pub startup_wait_timeout: Duration,
-    /// How long a consumer that blocks the producer may make no progress before the alert. Only time counts in which
-    /// the producer itself ran and was blocked by that consumer. Zero: the first look raises the alert.
+    /// How long a consumer that blocks the producer may make no progress before the alert. Time counts only while the
+    /// producer itself runs and that consumer blocks it. Zero: the first look raises the alert.
     pub progress_timeout: Duration,
-    /// How often a blocked producer looks for progress; at most ten of these count between two looks. Less than a
-    /// millisecond counts as a millisecond.
+    /// The interval at which a blocked producer looks for progress. At most ten intervals count of the time between two
+    /// looks. An interval below a millisecond counts as a millisecond.
     pub progress_check_interval: Duration,
     /// The time from the alert to the failure action.
     pub shutdown_grace_period: Duration,
@@ -216,7 +217,7 @@ pub enum RequiredConsumerError {
         consumer_id: String,
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
-        /// How long it was at that position.
+        /// How long it blocked the producer at that position. Only time in which the producer ran counts.
         stalled_for: Duration,
     },
     /// A consumer has no owner any more: its process died, or its end was dropped without giving up its place, by a
@@ -295,7 +296,7 @@ impl RequiredConsumerError {
     }
 }
 
-/// How an end went, as the rest of a sentence about it.
+/// How an end went, as the predicate of a sentence: the end is the subject.
 pub(crate) fn went(how: Ending) -> &'static str {
     match how {
         Ending::Killed => "died",

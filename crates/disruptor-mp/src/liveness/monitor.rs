@@ -15,7 +15,7 @@ pub(crate) struct Look {
     pub(crate) entry: usize,
     pub(crate) epoch: u64,
     pub(crate) position: i64,
-    /// Whether it is a required consumer: only those shut the producer.
+    /// Whether the consumer is required: only a required consumer shuts the producer.
     pub(crate) is_required: bool,
 }
 
@@ -25,7 +25,7 @@ struct Watch {
     look: Look,
     /// How long it has blocked the producer without progress. Only time in which the producer ran counts.
     stood: Duration,
-    /// The last look of the present call; `None` between calls, where the application has the time.
+    /// When the present call last looked; `None` between calls, while the application runs.
     looked_at: Option<Instant>,
     alerted: bool,
 }
@@ -33,15 +33,15 @@ struct Watch {
 /// The result of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing yet.
+    /// The producer goes on waiting.
     Wait,
-    /// Tell the hook, once per stall.
+    /// The hook must be called, once per stall.
     Alert { stalled_for: Duration, shuts_down_in: Option<Duration> },
-    /// Patience has ended.
+    /// The grace period has ended: the producer is shut.
     ShutDown { stalled_for: Duration },
 }
 
-/// Watches the consumer that gates.
+/// Watches the consumer that blocks the producer.
 pub(crate) struct Monitor {
     pub(crate) config: RequiredConsumerLivenessConfig,
     watch: Option<Watch>,
@@ -52,8 +52,8 @@ impl Monitor {
         Self { config, watch: None }
     }
 
-    /// At `now` the producer is blocked by the consumer in `look`. Progress, another culprit or another owner of the
-    /// entry (a rejoin) begins a new stall.
+    /// Notes that the consumer in `look` blocks the producer at `now`. A new stall begins if the consumer has made
+    /// progress, if it is another consumer, or if its entry has another owner (a rejoin).
     pub(crate) fn observe(&mut self, now: Instant, look: Look) -> Verdict {
         let gap_max = self.config.progress_check_interval.saturating_mul(GAP_INTERVALS_MAX);
         let watch = match &mut self.watch {
@@ -92,14 +92,14 @@ impl Monitor {
         self.watch = None;
     }
 
-    /// How long the present culprit has made no progress.
+    /// How long the watched consumer has blocked the producer without progress; `None` if no consumer is watched.
     pub(crate) fn stalled_for(&self) -> Option<Duration> {
         self.watch.map(|watch| watch.stood)
     }
 }
 
 impl Watch {
-    /// Counts the time since the last look in which the producer ran.
+    /// Adds the time since the last look, as far as the producer ran: `gap_max` at most.
     fn count(&mut self, now: Instant, gap_max: Duration) {
         if let Some(last) = self.looked_at {
             self.stood = self.stood.saturating_add(now.saturating_duration_since(last).min(gap_max));
@@ -132,7 +132,7 @@ mod tests {
             Self { monitor: Monitor::new(config), now: Instant::now() }
         }
 
-        /// Looks at once, and then for `time`, every second; the verdicts that are not `Wait`.
+        /// Looks at once, and then every second for `time`. Returns the verdicts that are not `Wait`.
         fn looks(&mut self, look: Look, time: Duration) -> Vec<Verdict> {
             let mut verdicts = vec![self.monitor.observe(self.now, look)];
             let end = self.now + time;
@@ -177,7 +177,7 @@ mod tests {
         let mut blocked = Blocked::new(RequiredConsumerFailureAction::GracefulShutdown);
         let ten_intervals = GAP_INTERVALS_MAX * INTERVAL;
         blocked.looks(LOOK, Duration::ZERO);
-        // It was stopped for an hour, several times, and each time counts as ten looks at most.
+        // The producer is stopped for an hour, several times. Each stop counts as ten intervals at most.
         for stopped in 1..=(PROGRESS + GRACE).as_secs() / ten_intervals.as_secs() {
             assert_eq!(blocked.monitor.stalled_for(), Some(ten_intervals * (stopped as u32 - 1)));
             blocked.now += Duration::from_secs(3600);

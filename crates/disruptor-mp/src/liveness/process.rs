@@ -1,6 +1,7 @@
 //! What the operating system knows about a process, for reports.
 //!
-//! On Linux, `/proc` and the cgroup file system say it; elsewhere every state is [`ProcessState::Unknown`].
+//! On Linux, the facts come from `/proc` and the cgroup file system; elsewhere every state is
+//! [`ProcessState::Unknown`].
 //!
 //! These facts decide nothing. A pid is recycled, `/proc` may be hidden or be that of another namespace, and an answer
 //! may be stale before it is printed. Whether a participant lives is known from the lock that the kernel holds for it.
@@ -36,11 +37,11 @@ pub enum ProcessState {
     Stopped,
     /// Dead, but its parent has not asked for its exit status yet.
     Zombie,
-    /// There is no such process, or another one has its pid. If this is the answer, it stays the answer.
+    /// There is no such process, or another one has its pid. Once this is the answer, it never changes.
     Gone,
     /// Its pid belongs to another pid namespace (another container), so nothing can be looked up with it here.
     OtherNamespace,
-    /// The operating system does not say, or has no way to ask.
+    /// The operating system does not say, or offers no way to ask.
     Unknown,
 }
 
@@ -64,7 +65,7 @@ impl fmt::Display for ProcessState {
 pub struct Throttling {
     /// Periods (of usually 100 ms) in which the limit was reached.
     pub periods: u64,
-    /// For how long threads were kept waiting, summed over the processors.
+    /// The time for which threads had to wait, summed over the processors.
     pub time: Duration,
 }
 
@@ -77,7 +78,7 @@ pub struct ProcessFacts {
     /// The state of its first thread, which represents the process.
     pub state: ProcessState,
     /// The kernel function in which the first thread waits, such as `futex_do_wait`. `None` if it does not wait, or if
-    /// we may not know (it takes the right to debug the process).
+    /// we do not have the right to debug the process, which this needs.
     pub wchan: Option<String>,
     /// Its cgroup's throttling, or that of the enclosing group that was throttled the longest. `None` without a
     /// processor limit or without cgroup version 2.
@@ -98,7 +99,8 @@ impl fmt::Display for ProcessFacts {
     }
 }
 
-/// Identifies a process, also after another process has got its pid, and also if the reader has another pid namespace.
+/// Identifies a process. A later process with the same pid has another identity, and so has a process with the same pid
+/// in another pid namespace.
 ///
 /// The numbers are meant to be kept in shared memory. They are valid only on the same machine and until its next boot,
 /// like the shared memory itself.
@@ -106,8 +108,8 @@ impl fmt::Display for ProcessFacts {
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot by the machine's own clock, also if a time namespace shows
-    /// another clock to the process; 0 if the system does not say.
+    /// When the process started, in clock ticks after boot. They are counted by the machine's own clock, also if the
+    /// process is in a time namespace with another clock. 0 if the system does not say.
     pub start_time_ticks: u64,
     /// The inode number of its pid namespace; 0 if the system does not say.
     pub pid_namespace: u64,
@@ -133,8 +135,8 @@ impl ProcessIdentity {
             return remembered;
         }
         let identity = system::identify(pid);
-        // The first process of a container can fork the first process of a nested one: then the child has another
-        // identity with the same pid, and a cached value would be that of its parent.
+        // The first process of a container can fork the first process of a nested container. That child has another
+        // identity with the same pid, and the cached value would be that of its parent.
         if pid != 1 {
             CURRENT.set(Some(identity));
         }
@@ -142,8 +144,7 @@ impl ProcessIdentity {
     }
 
     /// The low 24 bits of the namespace's inode number, for words that have no room for all of it; 0 if the system does
-    /// not say. Namespaces that exist at the same time have different tags, unless the machine has numbered more than
-    /// 16 million.
+    /// not say. Two namespaces have different tags unless their inode numbers differ by a multiple of 2^24.
     pub fn pid_namespace_tag(&self) -> u32 {
         self.pid_namespace as u32 & 0xff_ffff
     }
@@ -233,8 +234,8 @@ mod tests {
 
     #[test]
     fn we_ourselves_are_running_or_wait_for_the_test() {
-        // The first thread represents the process. It is the harness, which waits for this thread, unless tests run one
-        // at a time.
+        // The first thread represents the process. It is the thread of the test harness, which waits for this one. If
+        // tests run one at a time, it is this thread itself.
         let facts = ProcessIdentity::current().observe();
         assert_eq!(facts.pid, std::process::id());
         assert!(matches!(facts.state, ProcessState::Running | ProcessState::Sleeping), "{facts}");

@@ -12,12 +12,13 @@ use disruptor_mp::{Patience, Place, RecordCopy, RecordTap, Sequence, or_end};
 use std::fmt;
 use std::ops::Deref;
 
-/// A reader of a transport for which no sender waits: for monitors, recorders and lossy readers. It has no place in the
-/// ring, maps it read-only, and gets copies of whole messages: never a torn or partly overwritten one.
+/// A reader of a transport, for monitors, recorders and lossy readers. The sender does not wait for it. It has no place
+/// in the ring, maps it read-only, and gets copies of whole messages: never a torn or partly overwritten one.
 ///
-/// It begins with the next message that is sent, misses those that were overwritten before it read them, and says [how
-/// many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring minus the current
-/// message. When its sender dies it waits for a sender that takes the ring over. If the ring is replaced, attach anew.
+/// It begins with the next message that is sent. It misses messages that were overwritten before it read them, and says
+/// [how many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring, less the size of
+/// the current message. When its sender dies, it waits for a sender that takes the ring over. If the ring is replaced,
+/// attach anew.
 ///
 /// There are taps of [`Records`](super::Records) only: a ring of frames numbers slots and not messages, so a tap could
 /// not say how many messages it missed.
@@ -62,9 +63,9 @@ impl TransportTap {
         TransportBuilder::at(place).build_tap()
     }
 
-    /// A copy of the next message that is still in the ring, in memory that the next call uses again. Waits for it as
-    /// `patience` says, looking once a millisecond. `None` only for [`Patience::Now`], if there is none yet. If a
-    /// sequence is more than one above the last, messages were missed.
+    /// Copies the next message that is still in the ring. The next call overwrites the copy. The tap waits for a
+    /// message as `patience` says, and looks once a millisecond. `None` only for [`Patience::Now`], if there is no
+    /// message yet. If a sequence is more than one above the last, messages were missed.
     ///
     /// # Errors
     /// `Consume`: `TimedOut`, or the end of the ring, as for [`RecordTap::next`]. `Malformed`: one message could not be
@@ -80,8 +81,8 @@ impl TransportTap {
         }
     }
 
-    /// [`next`](Self::next) for loops that end when the stream ends: `None` says that the sender has closed it and what
-    /// was there was copied. If there is nothing yet, the error is `Consume(TimedOut)`.
+    /// [`next`](Self::next) for loops that end when the stream ends. `None` says that the sender has closed the ring
+    /// and that nothing is left to copy. If there is nothing yet, the error is `Consume(TimedOut)`.
     ///
     /// # Errors
     /// As [`next`](Self::next), except `Consume(Closed)`.
@@ -105,8 +106,8 @@ impl TransportTap {
     disruptor_mp::tap_end_methods!();
 }
 
-/// A copy of a message, by `Deref`, and its properties. It is in the tap's memory, which the next copy uses again. Its
-/// bytes begin at a multiple of 16.
+/// A copy of a message, and its properties. `Deref` gives the bytes of the message, which begin at a multiple of 16.
+/// They are in the memory of the tap, and its next copy overwrites them.
 ///
 /// ```
 /// # use myelon::prelude::*;
@@ -142,7 +143,7 @@ impl MessageCopy<'_> {
         self.envelope
     }
 
-    /// The sequence that its sender got.
+    /// The sequence that the publish returned to its sender.
     pub fn sequence(&self) -> Sequence {
         self.record.sequence()
     }

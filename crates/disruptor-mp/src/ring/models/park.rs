@@ -72,7 +72,7 @@ pub(super) fn parked_producer_is_woken_by_a_consumer() {
     });
 }
 
-/// A wake that brings less than was waited for sends the producer back to sleep.
+/// A wake can bring less room than the producer waits for. Then the producer sleeps again.
 #[test]
 pub(super) fn parked_producer_of_a_batch_is_woken_until_there_is_room() {
     explore(Some(3), 4, || {
@@ -136,7 +136,8 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
             spawn(move || {
                 let position = handshake(&ring, 0, StartAt::Tail).expect("only the beginning can be gone");
                 let mut reader = Reader::new(Arc::clone(&ring), 0, position, Announce::Fenced);
-                // One event more than the slots can hold: without a read the producer may rightly sleep.
+                // The producer publishes one event more than the ring has slots. If this reader does not read, the
+                // producer may rightly sleep.
                 if position == 0 {
                     assert!(wait_for_event(&mut reader));
                     take(&mut reader);
@@ -151,8 +152,8 @@ pub(super) fn parked_producer_is_woken_by_a_consumer_that_completes_its_join() {
     });
 }
 
-/// The producer fences after a ring, and relies on the sleeper's barrier when no reader has slept for a while. A reader
-/// that still finds it fencing sleeps without a barrier.
+/// After the producer rings the bell, it fences for a while. When no reader has slept for a while, it relies on the
+/// sleeper's barrier. A reader that still finds it fencing sleeps without a barrier.
 #[test]
 pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
     explore(Some(3), 2, || {
@@ -179,8 +180,8 @@ pub(super) fn a_reader_is_woken_by_a_producer_that_stops_fencing() {
     });
 }
 
-/// The entry's last owner announced with a fence; the next one relies on the sleeper's barrier, and the sleeper must
-/// learn that.
+/// The last owner of the entry announced with a fence. The next owner relies on the sleeper's barrier, and the sleeper
+/// must learn that.
 #[test]
 pub(super) fn producer_does_not_sleep_on_a_consumer_that_has_become_registered() {
     explore(None, 3, || {
