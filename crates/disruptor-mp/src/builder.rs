@@ -289,7 +289,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.consumer_core = Some(CoreSetting { asked_by: "with_consumer_core", core }))
     }
 
-    /// `build_producer` creates, and fails with `AlreadyExists` if the name is taken, also if a dead process left it.
+    /// `build_producer` creates a ring. It fails with `AlreadyExists` if the name is taken, even if a dead process left
+    /// it.
     #[must_use]
     pub fn create(self) -> Self {
         self.facing(Existing::Refuse)
@@ -303,8 +304,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.facing(Existing::TakeOver)
     }
 
-    /// `build_producer` puts a new ring in place of a dead producer's, also if live consumers are there; they get
-    /// `Replaced`.
+    /// `build_producer` puts a new ring in place of the ring of a dead producer, even if that has live consumers. These
+    /// get `Replaced`.
     #[must_use]
     pub fn replace(self) -> Self {
         self.facing(Existing::Replace)

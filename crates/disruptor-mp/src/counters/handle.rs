@@ -9,7 +9,7 @@ use core::fmt;
 /// One counter, to be updated by one thread at a time.
 ///
 /// An update is a relaxed load and a relaxed store. If several threads use clones at once, counts are lost; there is no
-/// other harm. A handle keeps the memory of its table alive, also after its file has been dropped.
+/// other harm. A handle keeps the memory of its table alive, even after its file has been dropped.
 #[derive(Clone)]
 pub struct CounterHandle {
     count: HeldCount,

@@ -1,4 +1,5 @@
-//! Counters that every process can read: what an endpoint has done so far, also when its process is stopped or dead.
+//! Counters that say what an endpoint has done so far. Every process can read them, even if the endpoint's process is
+//! stopped or dead.
 //!
 //! A table of counters is a piece of memory, usually a section of a ring's segment. The ends of a ring count in it by
 //! themselves. An application registers an id and a label and gets a [`CounterHandle`]; a reader takes a

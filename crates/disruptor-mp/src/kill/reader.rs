@@ -321,8 +321,8 @@ pub(super) fn rejoining<F: InForm>(scenario: &Scenario, redeliveries: u32, log: 
     company.finish(successor);
 }
 
-/// A process dies while it is refused. Its refusal is whole, or is not there; the producer is told of the next one that
-/// is refused.
+/// A process dies while it is refused. Its refusal is whole, or is not there. The producer is told of the next process
+/// that is refused.
 pub(super) fn being_refused<F: InForm>(scenario: &Scenario, is_told: bool, log: &mut Log) {
     let stage = Stage::<F>::new();
     let producer = stage.ring().build_producer(Event::blank).unwrap();

@@ -55,7 +55,7 @@ fn events(author: u64, from: i64, to: i64) -> impl Iterator<Item = Seen> {
     (from..to).map(move |sequence| Seen { sequence, author })
 }
 
-/// A ring of the first version, whose producer has died, and the author of its events.
+/// Makes a ring of the first version and lets its producer die. Returns the author of the events.
 fn first_ring(stage: &Stage<Stamped>, log: &mut Log, readers: &mut [(&mut Traveller<'_>, i64)]) -> u64 {
     let mut first =
         Doomed::spawn::<Stamped>(&stage.name, Role::PublishFirst, None, Step::CursorStored, FIRST as u32 - 1);
@@ -71,8 +71,8 @@ fn first_ring(stage: &Stage<Stamped>, log: &mut Log, readers: &mut [(&mut Travel
     first.author()
 }
 
-/// A producer of the second version dies while it replaces a ring of the first. The next one is of either version; no
-/// consumer loses an event.
+/// A producer of the second version dies while it replaces a ring of the first version. The next producer has the
+/// first, the second or a third version. No consumer loses an event.
 pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::<Stamped>::new();
@@ -101,8 +101,8 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     }
 }
 
-/// The same where two consumers have read all of the first ring and have gone: nothing of it is kept. They find their
-/// places in the present ring, and get what comes next.
+/// The same as [`upgrading`], but two consumers have read all of the first ring and have gone, so nothing of it is
+/// kept. They find their places in the present ring, and get what comes next.
 pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::new();
@@ -129,9 +129,10 @@ pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut L
     }
 }
 
-/// The last consumer that lives in the first of three rings dies while it leaves it. A consumer that has read the first
-/// ring and has gone gets everything of the others. Only the last ring is left, without a place of the dead one,
-/// whether that consumer comes back next or a producer takes over.
+/// Only one consumer lives in the first of three rings, and it dies while it leaves that ring. Another consumer has
+/// read the first ring and has gone; it gets everything of the other rings. Only the last ring is left, and the dead
+/// consumer has no place in it. It makes no difference whether the other consumer comes back next or a producer takes
+/// over.
 pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
     for is_taken_over in [false, true] {
         let stage = Stage::new();
@@ -167,8 +168,8 @@ pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
     }
 }
 
-/// A collector dies while it removes two rings; a consumer that has gone has not read the first. The next collector
-/// finds all that is left.
+/// A collector dies while it removes two rings. A consumer that has gone has not read all of the first. The next
+/// collector removes all that is left.
 pub(super) fn collecting_both(scenario: &Scenario, log: &mut Log) {
     let stage = Stage::new();
     let mut kept = Traveller::new(&stage, "kept");

@@ -28,17 +28,17 @@ pub(super) enum Role {
     Create,
     /// Publishes events one by one, as fast as it can.
     Publish,
-    /// The same, without a consumer that reads: it waits as soon as the ring is full.
+    /// Publishes events one by one. No consumer reads, so the producer waits as soon as the ring is full.
     PublishUnread,
     /// Publishes batches.
     PublishBatches,
-    /// Publishes groups of that many events.
+    /// Publishes groups of [`BATCH`] events.
     PublishGroups,
-    /// The same, and gives up each group once before.
+    /// Publishes groups of [`BATCH`] events. It gives up each group once before it publishes that group.
     PublishGroupsAtSecondTry,
-    /// Publishes events one by one that are written in a buffer first.
+    /// Publishes events one by one. Each event is written in a buffer first.
     PublishBuffered,
-    /// The same in batches.
+    /// Publishes batches. Each event is written in a buffer first.
     PublishBufferedBatches,
     /// Publishes groups of that many events, two at a time.
     PublishGroupBatches,
@@ -68,7 +68,8 @@ pub(super) enum Role {
     ConsumeBatches,
     /// Takes six events, reads the next, and releases the six out of order.
     Hold,
-    /// The same, and drops its consumer, whose place is kept, before it releases them.
+    /// Takes six events, reads the next, and drops its consumer, whose place is kept. Then it releases the six out of
+    /// order.
     HoldOn,
     /// Reads three events and leaves.
     Leave,

@@ -77,9 +77,9 @@ pub(crate) fn turn() {
     pass(At::Point);
 }
 
-/// The same where a lock is let go. A process that dies there has let it go: it goes on to its next point. (If a drop
-/// unwinds while a function returns, what the function returns is leaked, and with it a lock that a dead process cannot
-/// have.)
+/// A point of this thread's process at which it releases a lock. A process that dies there has released the lock, so it
+/// goes on to its next point. (If a drop unwinds while a function returns, what the function returns is leaked, and
+/// with it a lock that a dead process cannot have.)
 #[track_caller]
 pub(crate) fn turn_of_unlocking() {
     pass(At::Unlocking);

@@ -61,8 +61,8 @@ pub(crate) fn bury<S: Carries>(
             },
             _ => gone,
         };
-        // Not claimed: a rejoin may be about to take the byte. Unless the owner before and after the look at the lock
-        // is the same, nothing is concluded.
+        // This process does not claim the byte: a rejoin may be about to take it. Unless the owner before and after the
+        // look at the lock is the same, nothing is concluded.
         return Ok(if entry.status() == seen { Fallen::Kept(gone) } else { Fallen::No });
     }
     evict(memory, index, seen, gating, spare).map(|freed| if freed { Fallen::Freed(gone) } else { Fallen::No })

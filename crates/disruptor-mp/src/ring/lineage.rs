@@ -368,8 +368,8 @@ pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
     Ok(ancestors(segment)?.len() + 1 > ANCESTORS_MAX)
 }
 
-/// The ids for which the ring `old` is kept: those of the consumers that are expected in the next ring, or, if none is,
-/// those that have places in it.
+/// The ids for which the ring `old` is kept: those of the consumers that are expected in the next ring. If none is
+/// expected there, those of the consumers that have places in `old`.
 pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
     match expected {
         [] => ids(old),

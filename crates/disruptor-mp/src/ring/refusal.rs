@@ -272,7 +272,7 @@ pub fn leave_refusal(
     leave_in(Arc::new(segment.map_err(|error| MultiProcessError::from_open(&place, error))?), rank, reason.into())
 }
 
-/// The same in the ring in `segment`, which is mapped for writing.
+/// [`leave_refusal`] for the ring in `segment`, which is mapped for writing.
 pub(crate) fn leave_in(
     segment: Arc<Segment>,
     rank: Option<u32>,
@@ -302,7 +302,7 @@ fn words_in<S: Carries>(memory: &Mapped<S>, rank: Option<u32>) -> (u64, u64) {
     words_of(memory.control(), index.map(|index| memory.entry(index))).load()
 }
 
-/// The same decoded: the schema of the ring names the difference.
+/// The refusal that these words describe. The schema of the ring names the difference.
 fn named<S: Carries>(memory: &Mapped<S>, (refusal, row): (u64, u64)) -> Option<Refusal> {
     if refusal == 0 {
         return None;

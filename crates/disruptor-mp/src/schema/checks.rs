@@ -2,8 +2,8 @@
 //!
 //! The items are public for that code only; they are no part of the interface.
 //!
-//! zerocopy refuses everything that is refused here as well. It counts the bytes of padding, but does not say where
-//! they are: only code that knows the fields by name can.
+//! Without these checks, zerocopy's derives would refuse padding, too. They count the bytes of padding, but do not say
+//! where they are: only code that knows the fields by name can.
 
 use core::marker::PhantomData;
 

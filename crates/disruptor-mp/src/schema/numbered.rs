@@ -98,7 +98,7 @@ impl Numbered {
         Some(Self { what: *WHATS.get(what)?, row })
     }
 
-    /// The same in the words of `ours`, the schema of the segment; `None` if that has no such row.
+    /// This difference in the words of `ours`, the schema of the segment; `None` if `ours` has no such row.
     pub(crate) fn named_by(self, ours: &Schema) -> Option<SchemaDifference> {
         match self.what {
             What::EventName => return Some(SchemaDifference::TypeName { ours: ours.type_name().to_owned() }),

@@ -165,7 +165,7 @@ const _: () = {
 pub(crate) struct Header {
     pub(crate) abi: AbiVersion,
     pub(crate) kind: Kind,
-    /// Random; differs between any two segments, also of the same name.
+    /// Random; differs between any two segments, even of the same name.
     pub(crate) generation: u64,
     pub(crate) capacity: u64,
     pub(crate) slot_stride: u64,

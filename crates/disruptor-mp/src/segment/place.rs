@@ -215,7 +215,7 @@ impl From<SegmentName> for Place {
     }
 }
 
-/// A relative path is resolved against the current working directory now, also if the process changes it later.
+/// A relative path is resolved against the current working directory now, even if the process changes it later.
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
         Self::File(absolute(path))

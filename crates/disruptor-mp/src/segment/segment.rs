@@ -215,7 +215,7 @@ impl Segment {
         self.place.to_string()
     }
 
-    /// Distinguishes this segment from any other, also from one of the same name.
+    /// Distinguishes this segment from any other, even from one of the same name.
     pub(crate) fn generation(&self) -> u64 {
         self.header.generation
     }

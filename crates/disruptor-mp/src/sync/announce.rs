@@ -49,7 +49,8 @@ impl Announce {
     }
 }
 
-/// How many announcements after a ring are fenced: together they cost about as much as the ring. One in a model.
+/// How many announcements use a fence after the waker has rung the bell: together they cost about as much as that. One
+/// in a model.
 const FENCED_COUNT: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// A waker that fences while there are sleepers, and relies on their barrier while there are none.
@@ -116,7 +117,7 @@ impl Announcer {
         }
     }
 
-    /// Starts as it would be after a ring.
+    /// Starts in the state in which a waker is that has just rung the bell.
     #[cfg(loom)]
     pub(crate) fn begin_fenced(&mut self, word: &AtomicU32) {
         self.fence_from_now_on(word);

@@ -2,8 +2,8 @@
 //!
 //! Sleepers call `announce` and `sleep`; wakers call `ring_if_awaited` after their barrier.
 //!
-//! Bit 0 says that a sleeper announced itself; the other bits count rings. It is a flag and not a count of sleepers: a
-//! killed sleeper costs one needless wake.
+//! Bit 0 says that a sleeper announced itself; the other bits count how often the bell was rung. Bit 0 is a flag and
+//! not a count of sleepers: a killed sleeper costs one needless wake.
 
 use super::primitive::{AtomicU32, Ordering, Site, order};
 #[cfg(loom)]
@@ -57,8 +57,8 @@ impl Bell {
         Ticket(self.word.fetch_or(AWAITED, Ordering::AcqRel) | AWAITED)
     }
 
-    /// Whether the bell has not been rung since `ticket` was drawn. If this is `false`, it stays `false` (for 2^31
-    /// rings).
+    /// Whether the bell has not been rung since `ticket` was drawn. If this is `false`, it stays `false` until the bell
+    /// was rung 2^31 times.
     #[cfg(any(target_os = "linux", loom))]
     pub(crate) fn is_silent_since(&self, ticket: Ticket) -> bool {
         self.word.load(Ordering::Acquire) == ticket.0
@@ -90,8 +90,8 @@ impl Bell {
             // 2: either way the value changes, and the kernel does not let a sleeper that arrives now sleep.
             let rung = seen.wrapping_add(if seen & AWAITED == 0 { 2 } else { 1 });
             // AcqRel: the release half pairs with `announce` and the sleeper's fence after it. A sleeper that announces
-            // itself after a ring sees what was stored before the ring, also when no sleeper was announced and the
-            // waker passed no barrier.
+            // itself after this exchange sees what was stored before it. This holds even if no sleeper was announced
+            // and the waker passed no barrier.
             match self.word.compare_exchange(seen, rung, order(Site::RingRelease, Ordering::AcqRel), Ordering::Relaxed)
             {
                 Ok(_) => break,

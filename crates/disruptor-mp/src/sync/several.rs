@@ -34,7 +34,7 @@ pub(crate) fn sleep_at(bells: &[(&Bell, Ticket)], slice: Option<Duration>) -> st
     super::futex::wait_for_any(&words, slice)
 }
 
-/// The same in a model, where there is no time.
+/// [`sleep_at`] in a model, where there is no time.
 #[cfg(loom)]
 pub(crate) fn sleep_at(bells: &[(&Bell, Ticket)], _slice: Option<Duration>) -> std::io::Result<()> {
     Bell::sleep_at_any(bells);

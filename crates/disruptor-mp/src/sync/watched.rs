@@ -45,7 +45,7 @@ impl Watched {
         Arc::new(Self { post, position: AtomicI64::new(DISARMED), call })
     }
 
-    /// The same call for another post.
+    /// A new watch with the same call, for another post.
     pub(crate) fn turned_to(&self, post: Box<dyn Post>) -> Arc<Self> {
         Self::new(post, Arc::clone(&self.call))
     }

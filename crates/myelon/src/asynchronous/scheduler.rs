@@ -40,7 +40,7 @@ mod sealed {
         /// The end of bytes.
         fn end(&self) -> &SchedulerEnd<Self::Format>;
 
-        /// The same, to change it.
+        /// The end of bytes, to change it.
         fn end_mut(&mut self) -> &mut SchedulerEnd<Self::Format>;
 
         fn broadcast(

@@ -42,7 +42,8 @@ mod sealed {
 
         fn publish_now(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
-        /// The same for the message for which the last call found no room. It is not encoded again.
+        /// [`publish_now`](Self::publish_now) for the message for which the last call found no room. It is not encoded
+        /// again.
         fn publish_again(&mut self, message: &Self::Message, kind: u8) -> Result<Sequence, Self::Error>;
 
         /// Sends as many of the messages as there is room for, and announces them together.
@@ -350,7 +351,7 @@ pub(super) async fn publish<P: Publish>(
     publish_again(producer, bell, message, kind, 0).await
 }
 
-/// The same, for a message for which `looks` looks have found no room.
+/// [`publish`] for a message for which `looks` looks have found no room.
 async fn publish_again<P: Publish>(
     producer: &mut P,
     bell: &mut RoomBell,

@@ -314,7 +314,7 @@ impl<W: Work> AsyncWorker<W> {
 }
 
 /// A [`Broadcast`] or a [`TypedBroadcast`] whose answer is awaited; its other methods are reached by `Deref`. Dropping
-/// it acknowledges it, also when a cancelled task drops it: answer before the first wait that may be cancelled, or
+/// it acknowledges it, even when a cancelled task drops it. So answer before the first wait that may be cancelled, or
 /// [give it back](Self::release_unread).
 ///
 /// ```

@@ -84,7 +84,7 @@ impl<A: Ord> Schedule<A> {
         self.faults = faults;
     }
 
-    /// Wakes `actor` after a delay, or, if the faults say so, never. `false`: the wake is lost.
+    /// Wakes `actor` after a delay, or never if the faults say so. `false`: the wake is lost.
     pub fn wake(&mut self, actor: A) -> bool {
         if self.random.chance(self.faults.wakes_lost_permille) {
             return false;

@@ -3,7 +3,7 @@
 /// The environment variable with the only seed to run, decimal or `0x` and hexadecimal.
 pub const SEED_VARIABLE: &str = "MYELON_DST_SEED";
 
-/// The seeds below `count`; or, if `MYELON_DST_SEED` is set, only that one, to replay a failure.
+/// The seeds below `count`. If `MYELON_DST_SEED` is set, only that seed, to replay a failure.
 ///
 /// # Panics
 /// If the variable is set to something that is no seed.

@@ -193,7 +193,7 @@ impl<F: Format> Topology<F> {
     }
 
     /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is
-    /// taken from the current working directory, also for workers that run in another one.
+    /// taken from the current working directory, even for workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
         Self { directory: Some(absolute(directory.into())), ..self }

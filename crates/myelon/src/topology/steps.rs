@@ -92,7 +92,7 @@ impl Answered {
         Some(reply)
     }
 
-    /// From now on answers to steps before `step` are late, also those that were kept.
+    /// From now on answers to steps before `step` are late, even those that were kept.
     pub(super) fn expect(&mut self, step: Sequence) {
         let kept = self.kept.len();
         self.kept.retain(|reply| reply.step >= Some(step));

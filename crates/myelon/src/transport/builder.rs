@@ -160,7 +160,8 @@ impl TransportBuilder<Records> {
     /// # Errors
     /// `Build`: see [`MultiProcessError`](disruptor_mp::MultiProcessError). `IncompatibleContent` if the tags differ;
     /// `Unusable` with [`WrongKind`](disruptor_mp::segment::OpenError::WrongKind) if the ring has frames;
-    /// `IncompatibleLayout` if an older build has made it, whose producers do not publish how far they write.
+    /// `IncompatibleLayout` if the ring is from an older build: producers of that build do not publish how far they
+    /// write.
     pub fn build_tap(self) -> TransportResult<TransportTap> {
         records::tap(self.settings)
     }
@@ -365,7 +366,7 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// `build_producer` creates a ring, and fails if the name is taken, also if a dead process left it.
+    /// `build_producer` creates a ring. It fails if the name is taken, even if a dead process left it.
     #[must_use]
     pub fn create(mut self) -> Self {
         self.settings.existing = Existing::Refuse;

@@ -25,7 +25,8 @@ macro_rules! asked_of_a_message {
             self.envelope().flags
         }
 
-        /// The number of the message, given by its sender; it wraps, and begins anew with the next sender.
+        /// The number of the message; it wraps. In frames the sender counts its messages, and the next sender begins
+        /// anew. In records it is the low half of the sequence.
         pub fn msg_id(&self) -> u32 {
             self.envelope().msg_id
         }
@@ -150,7 +151,7 @@ impl<F: Format> Deref for Message<'_, F> {
 }
 
 /// A message that can be kept, in any thread or task: its bytes, by `Deref`, and its properties.
-/// [`release`](Self::release) acknowledges it. Dropping it gives it back, also in a panic or a cancelled task: the next
+/// [`release`](Self::release) acknowledges it. Dropping it gives it back, even in a panic or a cancelled task. The next
 /// call of its consumer returns it before newer ones, [marked](Self::is_redelivered).
 ///
 /// Answer first, then release: a process that is killed in between answers twice when it comes back, instead of never.

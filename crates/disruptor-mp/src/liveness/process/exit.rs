@@ -1,4 +1,4 @@
-//! How a process ended, also if another thread or the kernel has already reaped it.
+//! How a process ended, even if another thread or the kernel has already reaped it.
 //!
 //! It needs one request of a process descriptor (`PIDFD_GET_INFO`), which rustix does not have.
 

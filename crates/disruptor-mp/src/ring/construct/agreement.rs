@@ -80,8 +80,8 @@ pub(super) fn check_table(segment: &Segment, request: &ProducerRequest) -> Multi
     Ok(())
 }
 
-/// Whether the ring has the same events as this program, so that programs that know it can read it, whatever else
-/// differs.
+/// Whether the ring has the same events as this program. Then other programs that know these events can read the ring,
+/// whatever else differs.
 pub(super) fn carries_same_events<S: Carries>(segment: &Segment) -> bool {
     let Ok(schema) = Schema::decode(segment.schema()) else { return false };
     let has_table = segment.header().table_len as usize <= TABLE_LEN_MAX + PLACES_FOR_OTHERS;

@@ -158,7 +158,8 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     let (segment, left) = to_read::<S>(&newest, &id, request.after)?;
     check_ring::<S>(&segment, &request.ring).inspect_err(|error| {
         if !request.is_refused_silently {
-            // The reason that an older ring is refused is no row of the newest, whose producer is the one that waits.
+            // If an older ring is refused, the difference is no row of the newest ring. But the producer of the newest
+            // ring is the one that waits.
             let is_newest = Arc::ptr_eq(&segment, &newest);
             let reason = if is_newest { error.into() } else { RefusalCause::of(error).into() };
             // If it cannot be stored, this process still has the whole error.
@@ -188,9 +189,9 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
     Ok(end)
 }
 
-/// The ring that a consumer reads next, of those that follow each other at one place up to the `newest`: the oldest one
-/// in which it has something to read, or lives. Also the rings in which it has a place and nothing to read. `after`:
-/// the ring that it comes from.
+/// The ring that a consumer reads next, of the rings that follow each other at one place up to the `newest`. It is the
+/// oldest one in which the consumer has something to read, or lives. Also returns the rings in which it has a place and
+/// nothing to read. `after`: the ring that it comes from.
 fn to_read<S: Carries>(
     newest: &Arc<Segment>,
     id: &ConsumerId,

@@ -25,15 +25,15 @@ const ATTEMPTS: usize = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Takes over the ring of a dead producer if a consumer of the same events needs it, and replaces it otherwise. A
-    /// consumer needs it if it lives in it, or has kept its place and not read everything; in a ring with a content
-    /// tag, also if it has only kept its place.
+    /// consumer that lives in the ring needs it. So does a consumer that has kept its place and has not read
+    /// everything. In a ring with a content tag, it is enough that a consumer has kept its place.
     #[default]
     TakeOverOrReplace,
     /// Leaves the ring as it is, and fails.
     Refuse,
     /// Takes it over if a consumer needs it, and fails otherwise.
     TakeOver,
-    /// Replaces it, also if consumers live in it.
+    /// Replaces it, even if consumers live in it.
     Replace,
 }
 

@@ -328,7 +328,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         true
     }
 
-    /// Gives the place up, also after `keep_place`: what was not acknowledged is lost to this id, and the id is free. A
+    /// Gives the place up, even after `keep_place`: what was not acknowledged is lost to this id, and the id is free. A
     /// producer that requires this consumer is told.
     pub fn leave(mut self) {
         self.end.leave_on_drop();

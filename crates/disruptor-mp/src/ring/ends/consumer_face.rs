@@ -47,7 +47,7 @@ pub trait HasConsumer {
     /// What it knows of its ring.
     fn base(&self) -> &ConsumerBase<Self::Carries>;
 
-    /// The same, for changes by this crate.
+    /// The base, for changes by this crate.
     fn base_mut(&mut self) -> ConsumerMut<'_, Self::Carries>;
 
     /// [`ConsumerEnd::wait_until_available`] of this consumer.
@@ -56,7 +56,7 @@ pub trait HasConsumer {
     /// It counts elsewhere from now on: handles that were kept must be taken again.
     fn counts_anew(&mut self) {}
 
-    /// Identifies the ring, also among rings of the same name.
+    /// Identifies the ring, even among rings of the same name.
     fn generation(&self) -> u64 {
         self.base().generation()
     }
@@ -206,7 +206,7 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::keep_place(self); self.base_mut().0.keep_place())
         }
 
-        /// From now on, dropping this consumer gives its place up, also after [`keep_place`](Self::keep_place) and
+        /// From now on, dropping this consumer gives its place up, even after [`keep_place`](Self::keep_place) and
         /// while a panic unwinds. For ends that hold this one and have a `leave` of their own.
         $($vis)* fn leave_on_drop(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::leave_on_drop(self); self.base_mut().0.leave_on_drop())

@@ -58,9 +58,9 @@ impl Doorbell {
     /// there is an event, or the ring has ended, or this process is a forked child. Consume, and if nothing is there
     /// ask [`check_producer`](crate::ConsumerEnd::check_producer).
     ///
-    /// Clears earlier rings. A ring that was already on its way may still come, so readable means that there *may* be
-    /// an event. If it is rung and there is nothing, the producer is dead, or it was such a late ring; `check_producer`
-    /// tells which.
+    /// Takes back all earlier signals. A signal that was already on its way may still come, so readable means that
+    /// there *may* be an event. If there is a signal and no event, the producer is dead, or the signal was such a late
+    /// one; `check_producer` tells which.
     ///
     /// # Panics
     /// If `consumer` is not the one that the doorbell was made for. For a typed stream, the consumer that continues in

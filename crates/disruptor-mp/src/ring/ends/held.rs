@@ -17,7 +17,7 @@ use std::ops::Deref;
 ///
 /// The producer waits for the oldest event that is not released. So does the consumer, once it was handed 64
 /// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's place is kept until the last held event is
-/// gone, also when the consumer was dropped, and its id is in use until then.
+/// gone, even if the consumer was dropped. Until then its id is in use.
 ///
 /// ```
 /// # use disruptor_mp::{Patience, attach_shared_consumer, build_shared_single_producer};

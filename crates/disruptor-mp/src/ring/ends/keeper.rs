@@ -129,8 +129,9 @@ impl<S: Carries> Keeper<S> {
         let departure = if state.outstanding == 0 { state.departure.take() } else { None };
         drop(state);
         if has_news {
-            // Its consumer may wait at the bell that the producer rings: it learns that there is a message again, or
-            // room for one. Rung without asking whether it waits, so no barrier is needed before.
+            // The consumer may wait at the bell that the producer rings. It then learns that there is a message again,
+            // or room for one. The bell is rung without a question whether the consumer waits, so no barrier is needed
+            // before.
             self.memory.control().readers.0.ring();
         }
         if let Some(departure) = departure {

@@ -73,8 +73,8 @@ struct Required {
     id: String,
     /// Where it was last found; `None` until it is found for the first time.
     met: Option<Met>,
-    /// The entry and the owner whose departure the hook was told last: once per departure, also if no call had found
-    /// that owner again.
+    /// The entry and the owner whose departure the hook was told last. The hook is told once per departure, even if no
+    /// call had found that owner again.
     alerted: Option<(usize, u64)>,
     /// The failure action has excused it: it is required again once it is back. For each entry, the epoch at that time:
     /// a place that it gets later is in a later epoch.

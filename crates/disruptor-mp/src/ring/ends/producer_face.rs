@@ -46,7 +46,7 @@ pub trait HasProducer {
     /// What it knows of its ring.
     fn base(&self) -> &ProducerBase<Self::Carries>;
 
-    /// The same, for changes by this crate.
+    /// The base, for changes by this crate.
     fn base_mut(&mut self) -> ProducerMut<'_, Self::Carries>;
 
     /// It counts elsewhere from now on: handles that were kept must be taken again.
@@ -266,7 +266,7 @@ macro_rules! producer_end_methods {
         }
 
         /// Watches the required consumers from a thread of its own, every `interval` (at least a millisecond). So a
-        /// managed publish learns within two intervals that a process was killed, also when the ring is not full. The
+        /// managed publish learns within two intervals that a process was killed, even when the ring is not full. The
         /// publish itself costs no more.
         ///
         /// # Errors

@@ -43,7 +43,7 @@ pub(super) struct ProducerSide<S: Carries> {
     is_made_by_panic: bool,
     /// Whether the ring must be left as it was found.
     pub(super) is_given_back: bool,
-    /// Takes dead consumers out of the table, also when this process has no descriptor left.
+    /// Takes dead consumers out of the table, even when this process has no descriptor left.
     spare: Spare,
     /// Held as long as we live; the kernel drops it when we die.
     _claim: Claim,
@@ -139,7 +139,8 @@ impl<S: Carries> ProducerSide<S> {
         count > i64::MAX as usize || !self.core.has_room(count as i64) || self.is_forked()
     }
 
-    /// The same for a managed call, which looks more often: also at the consumers that must be there.
+    /// [`must_look`](Self::must_look) for a managed call, which looks more often, because it must also look at the
+    /// required consumers.
     #[inline(always)]
     pub(super) fn must_look_managed(&self, count: usize) -> bool {
         assert!(count > 0, "a batch has at least one event");

@@ -62,9 +62,9 @@ impl RoomDoorbell {
     /// descriptor. `false`: do not wait: there is room, or the ring has ended, or this process is a forked child.
     /// Publish, and ask [`check_room`](crate::ProducerEnd::check_room).
     ///
-    /// Clears earlier rings. Readable means that there *may* be room: publish again, and arm again if there is none. If
-    /// the consumer that holds the producer back is dead, it is rung as well, and `check_room` reports that, or makes
-    /// room.
+    /// Takes back all earlier signals. Readable means that there *may* be room: publish again, and arm again if there
+    /// is none. The doorbell also gives a signal if the consumer that holds the producer back is dead. Then
+    /// `check_room` reports the death, or makes room.
     ///
     /// # Panics
     /// If `producer` is not the one that the doorbell was made for.

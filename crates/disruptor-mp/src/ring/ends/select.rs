@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 /// Waits for several consumers at once, of any layers and of any number of rings, until the first of them has
 /// something to read or has ended.
 ///
-/// It belongs to one thread and can be used for any consumers, also other ones at each call. From call to call it keeps
-/// only whose turn it is. It waits with the strategy of the first of the consumers. For up to 127 consumers the
-/// caller's thread sleeps itself; for each further 127, a thread of this process sleeps for it. On Linux before 5.16,
-/// or where `futex_waitv` is filtered out, it looks once a millisecond.
+/// It belongs to one thread. Each call can be for other consumers. From call to call it keeps only whose turn it is. It
+/// waits with the strategy of the first of the consumers. For up to 127 consumers the caller's thread sleeps itself;
+/// for each further 127, a thread of this process sleeps for it. On Linux before 5.16, or where `futex_waitv` is
+/// filtered out, it looks once a millisecond.
 ///
 /// ```
 /// use disruptor_mp::{Patience, Select, SharedDisruptorBuilder, attach_shared_consumer, build_shared_single_producer};

@@ -79,7 +79,7 @@ pub const fn records_in_flight(ring_bytes: usize, record_bytes: usize) -> Result
     }
 }
 
-/// The same for a size that a ring can have.
+/// [`records_in_flight`] for a `ring_bytes` that is the size of a ring.
 const fn takes(ring_bytes: usize, record_bytes: usize) -> usize {
     if record_bytes > PAYLOAD_BYTES_MAX {
         return 0;

@@ -549,7 +549,8 @@ impl GateLine {
         self.departures.load(order(Site::DepartureAcquire, Ordering::Acquire))
     }
 
-    /// The same at the price of a load, for a comparison with an earlier answer of [`departures`](Self::departures).
+    /// How many consumers have gone, at the price of a plain load. For a comparison with an earlier answer of
+    /// [`departures`](Self::departures).
     #[inline(always)]
     pub(crate) fn departures_now(&self) -> u32 {
         self.departures.load(Ordering::Relaxed)

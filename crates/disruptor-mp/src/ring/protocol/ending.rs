@@ -14,8 +14,8 @@ pub enum Ending {
     /// It has not moved over yet from the ring that this one has replaced. Its process may live and read the older
     /// ring. The place may also be that of a consumer that had gone before.
     Awaited,
-    /// It has given its place up, or, if it is a producer, has closed its ring. Reported only for a *required*
-    /// consumer, which must not be missing, and for a producer.
+    /// A consumer has given its place up, or a producer has closed its ring. For consumers this is reported only of a
+    /// *required* one, which must not be missing.
     Left,
     /// It is not known any more: what it stored was overwritten by the next end there, or its place was taken away. Its
     /// process may live. A ring does not say this of an end that it still knows.

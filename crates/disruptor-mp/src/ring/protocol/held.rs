@@ -316,7 +316,8 @@ impl<M: Memory> Held<M> {
         if weakened(Site::ReleasedStored) {
             return;
         }
-        // Not a word that a successor may still need. A free word names a message before the gate that is stored.
+        // A word that a successor may still need is not used. A free word names a message before the gate that is
+        // stored.
         let is_free = |word: &i64| *word <= self.gate || weakened(Site::ReleasedFree);
         let at = self.words.iter().position(is_free).expect("there are as many words as messages can be held");
         self.words[at] = begin + 1;

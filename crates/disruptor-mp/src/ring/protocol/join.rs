@@ -52,7 +52,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
     let first_look = match start {
         StartAt::Tail if !has_sentinel(memory) => published(memory),
         StartAt::Tail => 0,
-        // Not looked at more closely: the producer may still overwrite what is there.
+        // The events are not looked at more closely: the producer may still overwrite them.
         _ => {
             let published = published(memory);
             memory.known_begin_from(oldest(memory, published), published)
@@ -77,7 +77,7 @@ pub(crate) fn handshake<M: Memory>(memory: &M, index: usize, start: StartAt) -> 
             // our first gate, which is 0.
             StartAt::Tail if first_look == 0 && has_sentinel(memory) => 0,
             StartAt::Tail => published(memory),
-            // Not before our first gate: that is the one that the producer respects.
+            // The position is not before our first gate, which is the one that the producer respects.
             _ => {
                 let published = published(memory);
                 memory.begin_from(oldest(memory, published).max(first_look), published)

@@ -220,8 +220,8 @@ impl<M: Memory> Sequencer<M> {
         count <= self.free()
     }
 
-    /// The same for a caller that has the next position at hand: after a store to shared memory the compiler reads it
-    /// again.
+    /// [`has_room`](Self::has_room) for a caller that has the next position at hand. Without it, the compiler reads the
+    /// position again after a store to shared memory.
     #[inline(always)]
     pub(crate) fn has_room_from(&self, next: i64, count: i64) -> bool {
         count <= self.gate - next
@@ -273,11 +273,11 @@ impl<M: Memory> Sequencer<M> {
         }
     }
 
-    /// The same for a caller that watches consumers. When it says no and [`has_room`](Self::has_room) says yes, the
-    /// caller must look at them.
+    /// [`has_room`](Self::has_room) for a caller that watches consumers. If this says no and `has_room` says yes, the
+    /// caller must look at the consumers.
     #[inline(always)]
     pub(crate) fn has_watched_room(&self, count: i64) -> bool {
-        // A special case for one event, whose number is at hand: every managed publish asks.
+        // One event is a special case, because its number is at hand and every managed publish asks for it.
         if count == 1 { self.next < self.watched } else { count <= self.watched - self.next }
     }
 
@@ -292,7 +292,7 @@ impl<M: Memory> Sequencer<M> {
         self.free().max(0)
     }
 
-    /// The same for a caller that has seen that there is room.
+    /// [`room`](Self::room) for a caller that has seen that there is room.
     #[inline(always)]
     pub(crate) fn free(&self) -> i64 {
         self.gate - self.next
@@ -324,7 +324,7 @@ impl<M: Memory> Sequencer<M> {
         self.wake_readers();
     }
 
-    /// As after a ring of the readers' bell.
+    /// Puts the producer into the state after it has rung the readers' bell.
     #[cfg(loom)]
     pub(crate) fn begin_fenced(&mut self) {
         self.announcer.begin_fenced(&self.memory.control().gate.announce);
@@ -492,7 +492,7 @@ impl<M: Memory> Sequencer<M> {
         if is_believed { stored } else { all }
     }
 
-    /// Whether entry `index` gates now, also if its status has been damaged since the last scan.
+    /// Whether entry `index` gates now. A status that has been damaged since the last scan does not change the answer.
     pub(crate) fn gates(&self, index: usize) -> bool {
         self.believed[index].binds(self.memory.entry(index).status(), || self.memory.is_held(index))
     }

@@ -28,7 +28,7 @@ impl<M: SlotMemory> Sequencer<M> {
     /// published.
     #[inline(always)]
     pub(crate) fn write_batch(&mut self, count: usize, mut fill: impl FnMut(*mut M::Event, usize)) {
-        /// Publishes what was stamped, also when the closure unwinds.
+        /// Publishes what was stamped, even when the closure unwinds.
         struct Finish<'a, M: Memory> {
             sequencer: &'a mut Sequencer<M>,
             stamped: i64,

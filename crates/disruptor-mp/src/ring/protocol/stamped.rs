@@ -185,7 +185,7 @@ impl<M: Memory<Form = Stamped>> Drop for Begun<'_, M> {
 }
 
 impl<M: Memory<Form = Stamped>> Begun<'_, M> {
-    /// Takes the stamps back, and stores that those that follow are of another attempt.
+    /// Takes the stamps back, and stores that another attempt begins, to which all later stamps belong.
     #[cold]
     fn undo(&self) {
         for position in self.first..self.end {

@@ -71,8 +71,8 @@ impl<M: Memory> TapReader<M> {
                 (self.next, self.expected, is_published) = (next, expected, false);
                 continue;
             }
-            // Not written yet, or written since, or lapped. The cursor tells; it is a number from shared memory and
-            // decides only where we look next.
+            // The event is not written yet, or was written since, or the tap was lapped. The cursor tells; it is a
+            // number from shared memory and decides only where we look next.
             let published = self.memory.control().cursor.acquire();
             if published <= self.next {
                 // It may lag by less than a lap. More means that our position was no position.

@@ -9,8 +9,8 @@ use disruptor_mp::{MultiProcessError, MultiProcessResult, SharedCursor};
 /// How often the cursor may change its owner during the call before the error is returned.
 const ATTEMPTS: usize = 16;
 
-/// The name of the cursor beside the ring `ring_name`: `{ring_name}_cr`, or, if that is longer than some system takes,
-/// `cr_` and the tag of the ring's name. No ring of a session has such a name.
+/// The name of the cursor beside the ring `ring_name`: `{ring_name}_cr`. If that is longer than some system takes, it
+/// is `cr_` and the tag of the ring's name. No ring of a session has such a name.
 pub fn coordination_cursor_name(ring_name: &str) -> String {
     let readable = format!("{ring_name}_cr");
     match readable.len() <= SEGMENT_NAME_LIMIT_MACOS {
@@ -19,8 +19,9 @@ pub fn coordination_cursor_name(ring_name: &str) -> String {
     }
 }
 
-/// The cursor beside the ring `ring_name`: a new one at -1 that this process advances, or, if a live process has made
-/// it, a view of that one. [`SharedCursor::is_owner`] says which. A cursor that a dead process has left is replaced.
+/// The cursor beside the ring `ring_name`. If a live process has made it, this is a view of it. Otherwise it is a new
+/// cursor at -1, which this process advances. [`SharedCursor::is_owner`] says which. A cursor that a dead process has
+/// left is replaced.
 ///
 /// # Errors
 /// See [`MultiProcessError`].
