@@ -116,7 +116,7 @@ impl Reader {
         self.ends.recv_timeout(PATIENCE).expect("the reader's wait ends")
     }
 
-    /// Lets go of the consumer; returns what it has read.
+    /// Drops the consumer, and returns what it has read.
     pub(super) fn finish(self) -> Vec<Seen> {
         drop(self.resume);
         join(self.thread)

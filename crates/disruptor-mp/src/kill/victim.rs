@@ -21,7 +21,7 @@ pub(super) const BATCH: usize = 4;
 /// How many events the start-up buffer has.
 pub(super) const BUFFER: usize = 3;
 
-/// What a victim does until it is killed in that.
+/// What a victim does. It is killed while it does this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Builds a ring that is not there.
@@ -40,13 +40,13 @@ pub(super) enum Role {
     PublishBuffered,
     /// Publishes batches. Each event is written in a buffer first.
     PublishBufferedBatches,
-    /// Publishes groups of that many events, two at a time.
+    /// Publishes groups of [`BATCH`] events, two groups at a time.
     PublishGroupBatches,
     /// Publishes an event some time after every consumer has read the last one: its readers sleep.
     PublishToSleepers,
     /// Publishes records, every second one in a batch of its own.
     PublishRecords,
-    /// Publishes batches of that many records.
+    /// Publishes batches of [`BATCH`] records.
     PublishRecordBatches,
     /// Publishes records that are written in a buffer first, every second one in a batch of its own.
     PublishBufferedRecords,

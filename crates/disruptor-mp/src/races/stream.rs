@@ -90,8 +90,8 @@ impl Stream {
         (self.write(3), living)
     }
 
-    /// Reads on as `id` until it `has` this many events, or there are no more, and goes; its place is kept. What it is
-    /// handed is added to `seen`. Returns why it was refused in the end, if it was.
+    /// Reads as `id` until it has read `max` events, or there are no more. Then the consumer goes, and its place is
+    /// kept. The events that it is handed are added to `seen`. Returns why it was refused in the end, if it was.
     fn read(&self, id: &str, max: usize, seen: &Mutex<Vec<u64>>) -> Option<MultiProcessError> {
         let (mut count, mut from) = (0, None);
         loop {

@@ -40,7 +40,8 @@ pub(crate) fn bury<S: Carries>(
     let seen = entry.status();
     if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
         if gating.is_some() {
-            // Given up, and it gates: its owner has not let go yet, or the kernel refuses to tell.
+            // The place is given up, and it gates: its owner has not released its lock yet, or the kernel refuses to
+            // tell.
             memory.segment().is_held(entry_byte(index))?;
         }
         return Ok(Fallen::No);

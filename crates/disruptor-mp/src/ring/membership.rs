@@ -167,7 +167,7 @@ impl Marks {
     #[inline(always)]
     fn deaths(&self, position: i64) -> u32 {
         match position < self.until {
-            // At least one: a process that was killed in `store` may have left the mark without the count.
+            // The count is at least one: a process that was killed in `store` may have left the mark without the count.
             true if position == self.suspect => self.redeliveries.max(1),
             true => 1,
             false => 0,
@@ -194,7 +194,8 @@ pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) ->
     let begin = Instant::now();
     loop {
         match join_now(memory, request) {
-            // A process may hold the byte for a moment: a collector, or a consumer that has left and not yet let go.
+            // A process may hold the byte for a moment: a collector, or a consumer that has left and has not released
+            // it yet.
             Err(JoinError::IdInUse { .. } | JoinError::TableFull { .. } | JoinError::NoPlaceForOthers { .. })
                 if begin.elapsed() < TAKEN_PATIENCE => {}
             Err(JoinError::JoinInProgress) if begin.elapsed() < JOIN_PATIENCE => {}
@@ -386,7 +387,8 @@ impl Member {
         step!(LeaveWoken);
     }
 
-    /// Lets go of the place without giving it up: it gates on, for a successor under the same id. Stores how it went.
+    /// Releases the lock of the place and keeps the place: it gates on, for a successor under the same id. Stores how
+    /// it went.
     pub(crate) fn keep<S: Carries>(self, memory: &Mapped<S>, ending: Ending) {
         let entry = memory.entry(self.index);
         entry.set_ending(self.epoch, ending);

@@ -117,6 +117,6 @@ pub(super) fn ending_in(segment: &Segment, entry: &Entry, index: usize) -> io::R
     if segment.is_held(entry_byte(index))? {
         return Ok(None);
     }
-    // The lock was looked at after the word: an owner that let go in between has stored its ending by now.
+    // The lock was looked at after the word: an owner that released it in between has stored its ending by now.
     Ok(Some(said().unwrap_or(Ending::Killed)))
 }

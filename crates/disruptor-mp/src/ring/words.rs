@@ -180,8 +180,8 @@ impl Words {
             }
             Fate::Live => None,
             Fate::Replaced => Some(End::Replaced),
-            // The creator of a cursor marks it when it lets go of it. A ring that a collector removed has no process in
-            // it.
+            // The creator of a cursor marks the cursor when it drops it. A ring that a collector removed has no process
+            // in it.
             Fate::Removed => Some(End::Closed),
         };
         if let Some(end) = said() {

@@ -186,7 +186,7 @@ fn no_thread(refused: &io::Error) -> io::Error {
 
 impl Group {
     fn state(&self) -> MutexGuard<'_, State> {
-        // As for the groups of a registry.
+        // Nothing panics while it is held, as with the groups of a registry.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -74,7 +74,7 @@ macro_rules! says_its_version {
 }
 pub(crate) use says_its_version;
 
-// By hand: the derive would require `T: Clone`.
+// This is written by hand: the derive would require `T: Clone`.
 impl<T> Clone for OlderVersion<T> {
     fn clone(&self) -> Self {
         Self { tag: self.tag.clone(), decode: self.decode }

@@ -207,7 +207,7 @@ pub(super) fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&Ex
         write!(f, ", {status}")?;
     }
     match how {
-        // Then it is not known either whether its place is kept.
+        // If it is not known how it went, it is not known either whether its place is kept.
         Ending::Unknown => Ok(()),
         _ => f.write_str("; its place is kept for the process that comes next"),
     }

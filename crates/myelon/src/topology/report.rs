@@ -186,7 +186,7 @@ impl fmt::Display for WorkerReport {
     }
 }
 
-/// Whether a process in that state runs no more, or is not known.
+/// Whether a process in that state runs no more, or its state is not known.
 fn is_over(state: ProcessState) -> bool {
     matches!(state, ProcessState::Zombie | ProcessState::Gone | ProcessState::Unknown | ProcessState::OtherNamespace)
 }

@@ -141,8 +141,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         self.on_undecodable = on_undecodable;
     }
 
-    /// The next message, whose bytes are not checked yet; waits for it as `patience` says. `None` only for
-    /// [`Patience::Now`], if there is none yet. Dropping it acknowledges it.
+    /// The next message. Its bytes are not checked yet. Waits for it as `patience` says. `None` only for
+    /// [`Patience::Now`], if there is none yet. Dropping the message acknowledges it.
     ///
     /// # Errors
     /// `Transport`: the wait ended, or one message could not be put together and was skipped. `Transport` with

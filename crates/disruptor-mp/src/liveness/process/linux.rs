@@ -27,7 +27,7 @@ pub(super) fn current_pid() -> u32 {
 }
 
 pub(super) fn identify(pid: u32) -> ProcessIdentity {
-    // Through `self` and not by number: the mounted `/proc` may use the pids of another namespace.
+    // The path is `self` and not our pid: the mounted `/proc` may use the pids of another namespace.
     let start_time_ticks = fs::read("/proc/self/stat")
         .ok()
         .and_then(|stat| Stat::parse(&stat))

@@ -102,7 +102,7 @@ fn is_left_over(place: &Place, error: &MultiProcessError) -> bool {
 /// An error if the ring has no producer that could go on.
 fn check_producer<S: Carries>(segment: &Segment, request: &RingRequest) -> MultiProcessResult<()> {
     let place = segment.called();
-    // The lock before the flags: a producer that closed and let go in between has set them by now.
+    // The lock is read before the flags: a producer that closed and released its lock in between has set them by now.
     let is_held = segment.is_held(PRODUCER_BYTE).map_err(|source| MultiProcessError::Os {
         place: place.clone(),
         call: "looking at the producer's lock",

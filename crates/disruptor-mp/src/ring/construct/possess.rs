@@ -104,7 +104,7 @@ fn look<S: Carries>(request: &ProducerRequest) -> MultiProcessResult<Found> {
     let os = |source| MultiProcessError::Os { place: old.called(), call: "locking the producer's byte", source };
     let Some(claim) = claim_producer(&old).map_err(os)? else { return Err(in_use(&old)) };
     step!(TakeOverLocked);
-    // The process that closed, replaced or removed it has let go of the lock that we now have. The name is no longer
+    // The process that closed, replaced or removed it has released the lock that we now have. The name is no longer
     // this ring's.
     if !old.still_named().map_err(os)? {
         return Ok(Found::Nameless);
@@ -151,7 +151,7 @@ fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiPro
             check_content(old, &found, request.content_tag.as_deref())
         })
         .err();
-    // Asked only of a table that is as long as ours: a foreign header may claim four thousand million entries.
+    // This is asked only of a table that is as long as ours: a foreign header may claim four thousand million entries.
     let is_inhabited = !is_over
         && mismatch.is_none()
         && ((0..old.header().table_len).any(|index| old.is_held(index + 1).unwrap_or(true))

@@ -29,7 +29,8 @@ pub enum AutoConsumerEnd {
 }
 
 /// A thread that hands every event, or every record, to a handler. Dropping it stops the thread after the event that is
-/// in the handler, and waits for that. In the handler itself, and in a child of `fork`, it does not wait.
+/// in the handler, and waits until the thread has ended. In the handler itself, and in a child of `fork`, the drop does
+/// not wait.
 ///
 /// However the thread ends, the ring keeps what was not acknowledged for the consumer that attaches again under its id,
 /// as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics,
@@ -157,7 +158,7 @@ impl AutoConsumer {
         self.orders.stop.store(true, Ordering::Release);
     }
 
-    /// Waits until the thread has ended. The thread's own handler, and a child of `fork`, cannot wait for that: they
+    /// Waits until the thread has ended. The thread's own handler and a child of `fork` cannot wait for its end: they
     /// get [`InItsHandler`](AutoConsumerEnd::InItsHandler) and [`Forked`](AutoConsumerEnd::Forked).
     ///
     /// # Errors
@@ -187,7 +188,7 @@ impl AutoConsumer {
     /// # Errors
     /// The handler's panic; the place is kept.
     pub fn leave(self) -> std::thread::Result<AutoConsumerEnd> {
-        // Before the order to stop, whose Release makes it visible.
+        // This store comes before the order to stop. The Release of that order makes it visible.
         self.orders.leave.store(true, Ordering::Relaxed);
         self.shutdown_and_join()
     }

@@ -165,7 +165,8 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn stall_report(&self, waited: Duration) -> StallReport {
         let held = self.side.segment().is_held(PRODUCER_BYTE);
-        // The flags after the lock: a producer that closed and let go in between has set them by now.
+        // The flags are read after the lock: a producer that closed and released its lock in between has set them by
+        // now.
         let (over, said) = match self.side.segment().fate() {
             _ if self.side.core.is_closed() => (Some(WaitingFor::Closed), Some(Ending::Left)),
             Fate::Live => (None, None),

@@ -66,7 +66,7 @@ impl<S: Carries> Keeper<S> {
         &self.memory
     }
 
-    /// Not for a child of a fork.
+    /// A child of a fork must not call this.
     pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
         // No code of a user runs under it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -228,7 +228,7 @@ impl Departure {
         }
     }
 
-    /// Gives the place up, or lets go of it without giving it up.
+    /// Gives the place up, or releases its lock and keeps the place.
     pub(super) fn finish<S: Carries>(self, memory: &Mapped<S>) {
         self.counters.end();
         let is_kept = self.ending.is_some();

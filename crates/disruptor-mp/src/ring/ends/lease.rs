@@ -85,7 +85,7 @@ impl<'a, E: Event, F: SlotForm> Lease<'a, E, F> {
     /// every restart, the event kills its consumer, and may be [skipped](crate::SharedConsumer::skip).
     ///
     /// Each event that was in hand at a death counts 1. They are handed out again one at a time, so at the next death
-    /// only the event that was being handled counts 2. An event in which a handler panicked counts as well, also for
+    /// only the event that was being handled counts 2. An event in which a handler panicked counts as well, even for
     /// the same consumer. An event that was given back counts 1 for a successor, and adds nothing to a death.
     pub fn redeliveries(&self) -> u32 {
         self.consumer.consumer.redelivery_of(self.sequence())

@@ -298,7 +298,8 @@ impl<S: Carries> ProducerSide<S> {
         let begin = Instant::now();
         self.management.settled_at = UNSETTLED;
         loop {
-            // Before the looks: a consumer that goes after its look has counted itself by the next comparison.
+            // The count is read before the looks: a consumer that goes after its look has counted itself by the next
+            // comparison.
             let departures = self.core.memory().control().gate.departures();
             let asked_ns = coarse_now_ns();
             let missing = match self.first_missing()? {
@@ -546,7 +547,7 @@ impl Watcher {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let watch = move || {
-            // For each required consumer: the entry and the epoch that were counted last.
+            // The entry and the epoch that were counted last, for each required consumer.
             let mut counted = vec![None; ids.len()];
             while !flag.load(Ordering::Relaxed) {
                 for (id, counted) in ids.iter().zip(&mut counted) {

@@ -62,9 +62,9 @@ impl<S: Carries> ProducerBase<S> {
         self.has_room_now(S::slots_for(size), &patience)
     }
 
-    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once: that many are free,
-    /// and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay free
-    /// until something is published.
+    /// Whether a call with this `patience` that needs `count` slots, or lines, would go on at once. Then `count` are
+    /// free, and a managed call has no consumer to wait for and no death to act on. If this is `true`, the slots stay
+    /// free until something is published.
     #[inline]
     pub(super) fn has_room_now(&mut self, count: usize, patience: &Patience) -> bool {
         let is_managed = matches!(patience, Patience::Managed | Patience::ManagedUntil(_));
@@ -73,7 +73,8 @@ impl<S: Carries> ProducerBase<S> {
 
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
-        // As for a child of a fork, whose handles are dead copies. The claim knows by itself that the lock is ours.
+        // From now on this end is treated as in a child of a fork: it is a dead copy. The claim knows by itself that
+        // the lock is ours.
         self.side.fork_epoch = self.side.fork_epoch.wrapping_sub(1);
     }
 

@@ -286,7 +286,7 @@ impl<S: Carries> ProducerSide<S> {
         self.joined() >= self.selection.expected_consumers
     }
 
-    /// Lets go of the start-up buffer once the consumers that it waits for have joined.
+    /// Ends the start-up buffer once the consumers that it waits for have joined.
     pub(super) fn lift_sentinel_if_complete(&mut self) -> bool {
         let complete = self.core.has_sentinel() && self.is_complete();
         if complete {

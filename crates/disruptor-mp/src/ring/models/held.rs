@@ -80,7 +80,8 @@ pub(super) fn a_successor_gets_what_was_not_released_and_nothing_else() {
     }
 }
 
-/// The same over laps of the words: each is used again for another message.
+/// In later laps, each word is used again for another message. Then, too, a successor hands out exactly what was not
+/// released.
 #[test]
 pub(super) fn a_word_is_used_again_only_once_the_gate_has_passed_what_it_says() {
     explore(Some(2), 2, || {
@@ -121,7 +122,7 @@ pub(super) fn who_misses_a_word_finds_the_gate_beyond_it() {
         };
         let mut held = keeper.lock().unwrap();
         held.release(0, 1);
-        // Only the ordering is between the two stores.
+        // Nothing but the ordering is between the two stores.
         held.release(3, 4);
         drop(held);
         looking.join().unwrap()

@@ -87,8 +87,8 @@ pub(crate) struct GateLine {
     pub(crate) announce: AtomicU32,
     /// Nonzero once the present producer publishes nothing more: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
     pub(crate) closed: AtomicU32,
-    /// Counts the places that were given up, let go of, or taken away. A managed publish compares it with the count
-    /// that it last saw.
+    /// Counts the places that were given up, kept by an owner that went, or taken away. A managed publish compares it
+    /// with the count that it last saw.
     departures: AtomicU32,
     /// Nonzero once a consumer has been handed an event.
     pub(crate) read: AtomicU32,
@@ -277,7 +277,7 @@ pub(crate) struct MemberLine {
     id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
     /// How far events had been handed out when it last rejoined. `delivered` then begins again at the position.
     pub(crate) redelivered_until: AtomicI64,
-    /// How the owner let go of the place while its process lived: `epoch << 8 | how`. If its epoch is not the status's,
+    /// How the owner went from the place while its process lived: `epoch << 8 | how`. If its epoch is not the status's,
     /// it means nothing, so it is never reset.
     pub(crate) ending: AtomicU64,
     /// When the owner joined, last parked, was last woken, and was last named in an alert.
@@ -428,7 +428,7 @@ impl Entry {
         self.status.store(free.word(), order(Site::StatusRelease, Ordering::Release));
     }
 
-    /// Stores how the owner of `epoch` lets go of the entry, which goes on gating. The caller holds the entry's lock
+    /// Stores how the owner of `epoch` goes from the entry, which goes on gating. The caller holds the entry's lock
     /// byte.
     pub(crate) fn set_ending(&self, epoch: u64, ending: Ending) {
         // Relaxed: the count of departures is stored after it with Release, and a process that finds the lock byte free
@@ -436,7 +436,7 @@ impl Entry {
         self.member.ending.store(epoch << 8 | ending.number(), Ordering::Relaxed);
     }
 
-    /// How the owner that `status` names let go of the entry; `None` if it stored nothing.
+    /// How the owner that `status` names went from the entry; `None` if it stored nothing.
     pub(crate) fn ending(&self, status: Status) -> Option<Ending> {
         let word = self.member.ending.load(Ordering::Relaxed);
         (word >> 8 == status.epoch).then(|| Ending::from_number(word & 0xff)).flatten()

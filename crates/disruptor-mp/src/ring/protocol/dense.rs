@@ -54,10 +54,12 @@ impl Form for Dense {
     }
 
     fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool) {
-        // In this order: what a live producer stores meanwhile only makes the words that are read later higher.
+        // The words are read in this order. What a live producer stores meanwhile only makes those higher that are read
+        // later.
         let written = memory.control().cursor.acquire_written();
         let claimed = memory.control().claimed.load();
-        // Stored in the other order. A producer that died between the stores has written everything before `written`.
+        // The producer stores them in the other order. If it died between the stores, it has written everything before
+        // `written`.
         if cursor <= written && written <= claimed {
             return (written, true);
         }

@@ -142,7 +142,7 @@ impl<M: Memory> Held<M> {
         (self.front, self.gate) = (position, position);
     }
 
-    /// The reader is at `front`: everything before it was taken, or is nothing to take.
+    /// The reader is at `front`. Everything before that was taken, or is nothing that could be taken.
     pub(crate) fn read_on(&mut self, front: i64) {
         self.front = self.front.max(front);
         self.move_gate();

@@ -125,7 +125,7 @@ mod tests {
             memory.word(index as i64).store(stamp, Ordering::Relaxed);
         }
         memory.control().cursor.publish(cursor);
-        // As low as it can be: no more was allowed than was written.
+        // The limit is as low as it can be: the producer was allowed to write no more than it has written.
         let highest = stamps.into_iter().filter(|stamp| (0..100).contains(stamp)).max().unwrap_or(0);
         memory.control().gate.set_claim_limit(highest.max(4));
         memory
@@ -166,7 +166,7 @@ mod tests {
             memory.control().gate.set_claim_limit(12);
             assert_eq!(published_end(&memory), (8, false), "{forged}");
         }
-        // As a group of four leaves them if its producer died before the stamp of the first.
+        // A group of four leaves these stamps if its producer died before the stamp of the first event.
         let group = ring([0, 6, 7, 8], 4);
         group.control().gate.set_claim_limit(8);
         assert_eq!(published_end(&group), (4, true));

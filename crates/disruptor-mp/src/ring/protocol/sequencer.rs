@@ -452,7 +452,7 @@ impl<M: Memory> Sequencer<M> {
             }
             let lap = (self.next - memory.capacity()).max(0);
             let position = entry.position.load(Ordering::Acquire).clamp(lap, self.next);
-            // As if its previous owner had gated: given up, and its lock not let go of yet.
+            // As if the previous owner had gated, had given the place up, and had not released its lock yet.
             let epoch = status.epoch.saturating_sub(1);
             self.believed[index] = Believed { epoch, position, gates: true, known: false };
         }

@@ -98,7 +98,7 @@ impl<C> Types<C> {
         let name = unnumbered.into_iter().chain(numbered).find(|name| !namesakes.contains(name));
         let name = name.expect("there is always another number");
         let at = self.definitions.len();
-        // Before its members are described: one of them may be of this type.
+        // The name is inserted before the members are described: one of them may be of this type.
         self.names.insert(TypeId::of::<T>(), name.clone());
         self.definitions.push((name.clone(), None));
         let body = body(self);

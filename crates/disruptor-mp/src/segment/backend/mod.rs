@@ -136,7 +136,7 @@ pub(super) trait Backend {
     }
 
     /// The free bytes of a place that can take no further object, however short, because it has no inodes left. `None`:
-    /// it can, or does not say.
+    /// the place can take one, or does not say.
     fn free_bytes_without_inodes(&self) -> Option<u64> {
         None
     }

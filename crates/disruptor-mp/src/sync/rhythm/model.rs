@@ -287,7 +287,7 @@ fn a_gap_that_was_learned_from_late_wakes_does_not_stay_long() {
         rhythm.overslept(late + Duration::from_micros(40));
         rhythm.arrived(came - gap + late, Seen::TimedOut { due }, came + late);
     }
-    // From now on it ends them normally.
+    // From now on the machine ends sleeps normally.
     world.run(&mut rhythm, LEARNING);
     let figure = world.run(&mut rhythm, 200);
     assert!(figure.late_us(0.9) < 3.0 && figure.share() < 0.25, "{} us, {}", figure.late_us(0.9), figure.share());

@@ -181,7 +181,8 @@ impl<S: Carries> ConsumerSide<S> {
     /// Makes this the end of a process that was killed.
     #[cfg(feature = "dst")]
     pub(super) fn abandon(&mut self) {
-        // As for a child of a fork, whose handles are dead copies. The claim knows by itself that the lock is ours.
+        // From now on this end is treated as in a child of a fork: it is a dead copy. The claim knows by itself that
+        // the lock is ours.
         self.fork_epoch = self.fork_epoch.wrapping_sub(1);
         self.plain_epoch = self.fork_epoch;
         self.keeper.abandon();

@@ -144,7 +144,8 @@ impl RecordProducer {
         Ok(())
     }
 
-    /// One look for the common case: there is room, also for the header after it, and nothing else is due.
+    /// Whether one look does not find a place at once. In the common case it does: there is room for the record and for
+    /// the header after it, and nothing else is due.
     #[inline(always)]
     fn has_no_place(&self, len: usize, patience: &Patience) -> bool {
         // A ring of 8 GiB has room for more bytes than a length can say.

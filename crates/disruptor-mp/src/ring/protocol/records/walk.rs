@@ -109,7 +109,7 @@ pub(crate) fn may_have_been_reached<M: Memory<Form = Lines>>(memory: &M, positio
     loop {
         let cursor = memory.control().cursor.acquire();
         let is_position = (0..=POSITION_MAX).contains(&cursor);
-        // From the cursor over records whose producer has not stored the cursor yet.
+        // The second look is for records after the cursor: their producer has not stored the cursor yet.
         if is_position && (leads(position, cursor) || leads(cursor, position)) {
             return true;
         }
