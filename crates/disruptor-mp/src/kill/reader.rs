@@ -24,8 +24,8 @@ struct Company<F: InForm> {
 }
 
 impl<F: InForm> Company<F> {
-    /// All ends are there; nothing is published yet. `meet` starts the victim meanwhile, if it must be there from the
-    /// beginning.
+    /// Assembles all ends, before anything is published. If the victim must be there from the beginning, `meet` starts
+    /// it.
     fn assemble<T>(meet: impl FnOnce(&Stage<F>) -> T) -> (Self, T) {
         let stage = Stage::<F>::new();
         let producer = stage.ring().with_wait_strategy(WaitStrategy::Block).build_producer(Event::blank).unwrap();
@@ -64,8 +64,8 @@ impl<F: InForm> Company<F> {
         self.stage.ring().with_consumer_id(ID).with_wait_strategy(WaitStrategy::Block).build_consumer().unwrap()
     }
 
-    /// The ring goes on with `successor`, which has read up to its position, and is closed. Every end has seen all of
-    /// its events. Returns the calls of the producer that waited.
+    /// Lets the ring go on with `successor`, which has read up to its position, and closes it. Checks that every end
+    /// has seen all of its events. Returns the calls of the producer that waited.
     fn finish(mut self, successor: SharedConsumer<Event, F>) -> Vec<Waited> {
         let start = successor.current_sequence() + 1;
         let successor = Reader::start(successor);
@@ -109,7 +109,7 @@ fn die_reading<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>, log
     (company, watch.expect("set above").last_held())
 }
 
-/// The id that the victim's consumer was given: that of the last one that joined.
+/// The id that the victim's consumer was given: the id of the last consumer that joined.
 fn nameless<F: InForm>(stage: &Stage<F>) -> String {
     stage.tap().consumers().last().expect("the victim has joined").id.clone()
 }
@@ -125,8 +125,8 @@ pub(super) fn reading<F: InForm>(scenario: &Scenario, role: Role, position: i64,
     company.finish(successor);
 }
 
-/// Comes back under the victim's id: from `position` on, everything before `delivered` is marked, the first event with
-/// `redeliveries`.
+/// Comes back under the victim's id. The successor gets the events from `position` on. Every event before `delivered`
+/// is marked, and the first has `redeliveries`.
 fn come_back<F: InForm>(
     company: &Company<F>,
     position: i64,
@@ -135,7 +135,7 @@ fn come_back<F: InForm>(
 ) -> SharedConsumer<Event, F> {
     let mut successor = company.successor();
     assert!(successor.has_rejoined());
-    // The ring is full from the position on.
+    // The ring is full of events from `position` on.
     for sequence in position..position + CAPACITY as i64 {
         let lease = successor.try_consume_next_leased().expect("the ring is full");
         assert_eq!(lease.seen(lease.sequence()).sequence, sequence);

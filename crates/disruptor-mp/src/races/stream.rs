@@ -71,8 +71,8 @@ impl Stream {
         self.ring().with_content_tag(format!("e/{number}")).build_producer(|| 0).expect("a producer can go on")
     }
 
-    /// Three rings. `k` has read this many events of the first, and has gone. `others` have read one and have gone.
-    /// Those of `living` live in the first, and leave when they are dropped.
+    /// Makes three rings. `k` has read `read` events of the first, and has gone. `others` have read one and have gone.
+    /// The consumers `living` live in the first, and leave when they are dropped.
     fn three(&self, read: usize, others: &[&str], living: &[&str]) -> (SharedProducer<u64>, Vec<SharedConsumer<u64>>) {
         let mut producer = self.build(1);
         let living = living.iter().map(|id| self.attach(id)).collect();

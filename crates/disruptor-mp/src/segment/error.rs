@@ -215,7 +215,7 @@ pub enum OpenError {
         place: String,
         /// The call that was refused.
         call: &'static str,
-        /// Who may use it, if the system has said so.
+        /// The permissions of the object, if the system has said so.
         permissions: Option<Permissions>,
         /// What the system said.
         r#source: io::Error,
@@ -390,7 +390,7 @@ pub enum GcError {
         place: String,
         /// The call that was refused.
         call: &'static str,
-        /// Who may use it, if the system has said so.
+        /// The permissions of the object, if the system has said so.
         permissions: Option<Permissions>,
         /// What the system said.
         r#source: io::Error,

@@ -65,8 +65,8 @@ impl<F: Format> Lane<F> {
     /// Waits until there is an urgent message (`true`), or one of the `broadcasts`, or `patience` is over.
     ///
     /// # Errors
-    /// Why there will be no broadcast; an error about the broadcasts that is reported once; or, after a wait, why there
-    /// is none yet.
+    /// Why there will be no broadcast, or an error about the broadcasts that is reported once. After a wait also why
+    /// there is no broadcast yet.
     pub(super) fn wait(
         &mut self,
         broadcasts: &mut TransportConsumer<F>,

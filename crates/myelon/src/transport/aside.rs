@@ -95,7 +95,7 @@ impl Aside {
             }
         };
         // If the length is not known, offer as much room as the longest message may have. That is address space rather
-        // than memory until it is written. A codec that knows the length reports it now, also for a message that is too
+        // than memory until it is written. A codec that knows the length reports it now, even for a message that is too
         // long.
         let room = match short {
             EncodeShort::TooSmall => most,

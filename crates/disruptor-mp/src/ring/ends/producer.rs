@@ -145,8 +145,8 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// `fill` panics, the finished ones are published.
     ///
     /// # Errors
-    /// See [`NoRoom`]; `fill` has not run. `TooLarge` at once if the ring has fewer slots than that; with the patience
-    /// [`Now`](Patience::Now) this is `Full`.
+    /// See [`NoRoom`]; `fill` has not run. If the ring has fewer than `count` slots, `TooLarge` at once, or `Full` with
+    /// the patience [`Now`](Patience::Now).
     ///
     /// # Panics
     /// If `count` is 0.

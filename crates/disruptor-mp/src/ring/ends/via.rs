@@ -95,8 +95,9 @@ const INTERVAL_NS: u64 = 100_000;
 /// The most bytes between two of them, so that a stream that becomes slow is timed soon.
 const INTERVAL_BYTES_MAX: i64 = 4 << 20;
 
-/// One of this many timed payloads goes the other way. Every second one does for the first [`REMEMBERED`] of them, and
-/// again after the cost of its own way has changed by half: then the readers may have moved.
+/// Of this many timed payloads, one goes the other way. Of the first [`REMEMBERED`] timed payloads, every second one
+/// does. That begins again after the cost of the producer's own way has changed by half: then the readers may have
+/// moved.
 const OTHER_EVERY: u8 = 128;
 
 /// Such payloads may cost at most this part of all time in addition.

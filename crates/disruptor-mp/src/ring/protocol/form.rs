@@ -58,8 +58,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64>;
 
-    /// Whether nothing at `position` could be taken for damage, as far as one look at the word there tells. Where there
-    /// is no word, it does not look.
+    /// Whether one look at the word at `position` finds nothing that could be taken for damage. Where there is no word,
+    /// it does not look.
     #[doc(hidden)]
     fn is_silent<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 

@@ -150,9 +150,9 @@ impl<M: Memory> Reader<M> {
         M::Form::is_believed(self.expected)
     }
 
-    /// [`look`](Self::look) for a caller that takes everything that is there: what we know to be readable may be an old
-    /// answer. Follows the stamps after that; their lines are read next in any case. If there are many, it asks the
-    /// cursor once.
+    /// [`look`](Self::look) for a caller that takes everything that is there. What we know to be readable may be an old
+    /// answer, so this follows the stamps from there on; their lines are read next in any case. If there are many
+    /// stamps, it asks the cursor once.
     #[inline(always)]
     pub(crate) fn look_for_all(&mut self) -> bool {
         if !self.look() {

@@ -227,8 +227,8 @@ impl<M: Memory> Sequencer<M> {
         count <= self.gate - next
     }
 
-    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, stores
-    /// first that they will be.
+    /// Whether `count` events may be written now, as far as the last rescan knows. Where taps go by *claimed*, first
+    /// stores there that these events will be written.
     #[inline]
     pub(crate) fn claim(&mut self, count: i64) -> bool {
         if !M::Form::CLAIMS {

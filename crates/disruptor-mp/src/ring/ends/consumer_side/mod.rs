@@ -241,9 +241,9 @@ impl<S: Carries> ConsumerSide<S> {
         self.counters.lag_max.record_max(lag.max(0) as u64);
     }
 
-    /// Gives back everything before `position`, with its number of events and bytes; the last event begins at `last`.
-    /// Not while a panic unwinds, unless it was under way before. Not in a child of a fork, which must not acknowledge
-    /// its parent's events.
+    /// Gives back everything before `position`, with its number of events and bytes. The last event begins at `last`.
+    /// Gives nothing back while a panic unwinds, unless the panic was under way before. Gives nothing back in a child
+    /// of a fork, which must not acknowledge its parent's events.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, position: i64, events: u64, bytes: u64, was_panicking: bool, last: i64) {
         if !was_panicking && std::thread::panicking() {
