@@ -26,12 +26,12 @@ enum Place {
 }
 
 impl EndCounters {
-    /// The counters of the producer of the ring in `segment`, whose lock the caller holds.
+    /// The counters of the producer of the ring in `segment`. The caller holds the producer's lock.
     pub(crate) fn of_producer(segment: &Arc<Segment>, reign: u64) -> Self {
         Self::of_place(segment, block::PRODUCER, reign, PRODUCER)
     }
 
-    /// The counters of the consumer `id` in entry `index`, whose lock the caller holds.
+    /// The counters of the consumer `id` in entry `index`. The caller holds the lock of that entry.
     pub(crate) fn of_consumer(segment: &Arc<Segment>, index: usize, epoch: u64, id: &str) -> Self {
         Self::of_place(segment, block::FIRST_CONSUMER + index, epoch, id)
     }

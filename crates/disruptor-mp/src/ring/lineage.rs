@@ -228,12 +228,12 @@ pub(crate) fn tidy<S: Carries>(segment: &Segment) {
     let Ok(older) = ancestors(&newest) else { return };
     let line: Vec<_> = older.into_iter().rev().chain([newest]).map(Arc::new).collect();
     if line.iter().all(|ring| ring.generation() != segment.generation()) {
-        // Also if the next ring was itself replaced, and with it all that was to be read.
+        // This ring is removed even if the next ring was itself replaced, and with it all that was to be read.
         remove(segment);
     }
     let Some((newest, older)) = line.split_last() else { return };
-    // First: to another process, a lock that we hold for a moment looks like that of a consumer that needs the ring.
-    // That process has left before it looked, and our looks are still to come.
+    // This comes before our looks: to another process, a lock that we hold for a moment looks like the lock of a
+    // consumer that needs the ring. That process has left before it looked, and our looks are still to come.
     line.iter().for_each(|ring| free_given_up(ring));
     // The rings after one that is needed are the way from there to the newest.
     let is_gone = older.iter().zip(&line[1..]).all(|(ring, next)| {

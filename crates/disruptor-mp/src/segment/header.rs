@@ -68,7 +68,8 @@ impl std::fmt::Display for AbiVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentMake {
-    /// Its kind; `None` if it has another version, whose kinds may differ, or a kind that this build does not know.
+    /// Its kind. `None` if the segment has another version, in which the kinds may differ, or if this build does not
+    /// know the kind.
     pub kind: Option<Kind>,
     /// The version of its layout.
     pub abi: AbiVersion,

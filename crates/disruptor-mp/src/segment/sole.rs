@@ -50,7 +50,7 @@ impl Sole {
                     Err(GcError::NotOwner { place, owner_uid, source }) => {
                         return Err(CreateError::NotOwner { place, owner_uid, source });
                     }
-                    // Also if it may not be removed: the caller then gets `AlreadyExists`.
+                    // This includes a segment that may not be removed: the caller then gets `AlreadyExists`.
                     Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs) | Err(_) => break,
                 },
                 Err(error) => return Err(error),

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 /// 150 µs, because samples are inexact.
 const SHORT: Duration = Duration::from_micros(145);
 
-/// A waiter spins through gaps without a rhythm if their mean is below this: the mean can be that far off.
+/// A waiter spins through gaps without a rhythm if their mean is below this. It is above [`SHORT`], because the mean
+/// can be that far off.
 const SHORT_IRREGULAR: Duration = Duration::from_micros(175);
 
 /// The longest spin through a gap; after it, traffic counts as stopped.

@@ -270,7 +270,7 @@ impl<P: Publish> AsyncProducer<P> {
     {
         let (mut messages, mut sent) = (messages.into_iter(), Sent::default());
         loop {
-            // Also where there is always room: other tasks get their turn.
+            // Other tasks get their turn even where there is always room.
             take_turn().await;
             let mut last = None;
             let noted = messages.by_ref().inspect(|message| last = Some(*message));
@@ -360,7 +360,7 @@ async fn publish_again<P: Publish>(
     mut looks: u32,
 ) -> Result<Sequence, P::Error> {
     loop {
-        // Also where there is always room: other tasks get their turn.
+        // Other tasks get their turn even where there is always room.
         take_turn().await;
         let answer = match looks {
             0 => producer.publish_now(message, kind),

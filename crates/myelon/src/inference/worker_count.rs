@@ -31,7 +31,7 @@ pub struct InvalidWorkerCount {
 impl WorkerCount {
     const ALL: [Self; 7] = [Self::Two, Self::Three, Self::Four, Self::Five, Self::Six, Self::Seven, Self::Eight];
 
-    /// As a number.
+    /// The count as a number.
     pub const fn as_usize(self) -> usize {
         self as usize
     }

@@ -357,7 +357,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// First step: kills the old process if it still runs.
     pub(crate) fn kill_worker(&mut self, rank: usize) -> Result<(), RestartError> {
-        // Also checks that there is such a rank.
+        // This call also checks that there is such a rank.
         self.topology.invitation(rank)?;
         let worker = || self.topology.worker_consumer_id(rank);
         if self.is_forked() {

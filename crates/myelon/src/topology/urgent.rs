@@ -121,7 +121,7 @@ impl<F: Format> Lane<F> {
 fn is_there<F: Format>(ring: &mut TransportConsumer<F>) -> Result<bool, ConsumeError> {
     match ring.wait_until_available(Patience::Now) {
         Ok(()) => Ok(true),
-        // Also at the held limit: a wait then ends when the oldest message is released.
+        // The error may also be the held limit: a wait then ends when the oldest message is released.
         Err(error) if error.is_timed_out() => Ok(false),
         Err(error) => Err(error),
     }

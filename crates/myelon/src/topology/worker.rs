@@ -256,7 +256,7 @@ impl<F: Format> WorkerEnd<F> {
         (BorrowedConsumer::new(&mut self.broadcasts, &self.name), BorrowedProducer::new(&mut self.responses))
     }
 
-    /// The response ring, whose messages from now on answer the broadcast `step`.
+    /// The response ring. Its messages from now on answer the broadcast `step`.
     pub(crate) fn responses_to(&mut self, step: Sequence) -> &mut TransportProducer<F> {
         self.responses.set_in_reply_to(Some(step));
         &mut self.responses

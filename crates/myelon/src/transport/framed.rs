@@ -55,8 +55,8 @@ impl<E: FramedTransportFrame> Format for E {
     fn sender(settings: Settings) -> TransportResult<FrameSender<E>> {
         let limit = settings.message_limit;
         let builder = settings.apply(ring::<E>(&settings));
-        // Frames are published as groups, whose slots begin as zeros. The factory, which would put each first frame on
-        // the stack, is never called.
+        // Frames are published as groups, and the slots of a group begin as zeros. So the factory is never called; it
+        // would put each first frame on the stack.
         Ok(FrameSender::new(builder.build_producer(E::new_zeroed)?, limit))
     }
 

@@ -200,7 +200,7 @@ impl Prefix {
     /// The prefix that `flags` announce at the beginning of `bytes`, and its length with padding.
     ///
     /// # Errors
-    /// `Length`: `bytes` are fewer than that.
+    /// `Length`: `bytes` are fewer than the prefix has.
     #[inline(always)]
     pub(crate) fn read(flags: u8, has_total: bool, bytes: &[u8], align: usize) -> Result<(Self, usize), Malformed> {
         match Self::len_of(flags, has_total, align) {

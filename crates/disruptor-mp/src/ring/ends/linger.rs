@@ -158,7 +158,7 @@ impl Linger {
 mod tests {
     use super::*;
 
-    /// A consumer on a clock of its own, whose looks find events of `event` bytes.
+    /// A consumer on a clock of its own. Its looks find events of `event` bytes.
     struct Stream {
         linger: Linger,
         now_ns: u64,

@@ -185,7 +185,7 @@ impl<S: Carries> ProducerSide<S> {
         if self.is_forked() {
             return false;
         }
-        // Also for a batch that never fits, so that the number of missing slots is current.
+        // It looks even for a batch that never fits, so that the number of missing slots is current.
         let scan = self.rescan_for(count);
         if count as u64 > self.core.memory().capacity() as u64 {
             return false;

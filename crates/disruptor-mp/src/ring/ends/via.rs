@@ -273,8 +273,8 @@ impl Class {
         }
         let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
         let (Some(own), Some(other)) = (own, other) else { return };
-        // The buffer must cost less by a quarter to be taken, and is left when it costs less by no more than a ninth.
-        // So two ways of equal cost do not alternate, and end in the ring: the producer's time is not the only cost.
+        // The buffer is taken if it costs less by a quarter. It is left if it costs less by no more than a ninth. So
+        // two ways of equal cost do not alternate, and end in the ring: the producer's time is not the only cost.
         let (own_part, other_part) = if self.way == Way::Ring { (3, 4) } else { (9, 8) };
         if u64::from(other) * other_part < u64::from(own) * own_part {
             // Then it looks again at the way that it has left: the last payloads there may have been delayed, or are

@@ -39,7 +39,8 @@ impl<S> Clone for Mapped<S> {
 }
 
 impl<S: Carries> Mapped<S> {
-    /// The ring in `segment`, whose header says that it carries this: the caller has compared shape and schema.
+    /// The ring in `segment`. The header of the segment says that it carries this: the caller has compared shape and
+    /// schema.
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
         let header = segment.header();
         let table_len = header.table_len as usize;

@@ -34,7 +34,7 @@ pub(crate) fn line_header(segment: &Segment, line: usize) -> Option<&LineHeader>
     (line < len / LINE_BYTES).then(|| unsafe { slots.add(line * LINE_BYTES).cast::<LineHeader>().as_ref() })
 }
 
-/// The cursor at the beginning of the control section, whose length the caller knows.
+/// The cursor at the beginning of the control section. The caller knows the length of that section.
 pub(crate) fn cursor(segment: &Segment) -> &Cursor {
     let (control, len) = segment.control();
     assert!(len >= size_of::<Cursor>(), "the section is shorter than a cursor");

@@ -42,7 +42,7 @@ pub(super) fn refusals_at_once_leave_one_with_its_row_or_without() {
         refused.into_iter().for_each(|process| process.join().unwrap());
         let (refusal, row) = words(&ring).load();
         for (refusal, row) in [found, (refusal, row)] {
-            // Never the row of a process that was not refused.
+            // A refusal that is found has its row.
             assert!(refusal == 0 || row != 0, "{ROWLESS}");
         }
         assert!(refusal != 0 && row != 0);

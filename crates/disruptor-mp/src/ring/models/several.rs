@@ -111,7 +111,7 @@ fn watch(post: impl Post + 'static, bell: &Arc<Bell>) -> Arc<Watched> {
     Watched::new(Box::new(post), Arc::new(move || bell.ring()))
 }
 
-/// As a `Select` does for the consumers that are too many for one thread.
+/// A `Select` does this for the consumers that are too many for one thread.
 #[test]
 pub(super) fn who_has_another_thread_sleep_for_it_is_called() {
     explore(Some(2), 1, || {

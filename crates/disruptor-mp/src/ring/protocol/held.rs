@@ -93,7 +93,7 @@ pub(crate) struct Held<M: Memory> {
 }
 
 impl<M: Memory> Held<M> {
-    /// The owner of entry `index`, whose gate is at `position`. It finds what its predecessor had released.
+    /// The owner of entry `index`. Its gate is at `position`. It finds what its predecessor had released.
     pub(crate) fn new(memory: M, index: usize, position: i64, announce: Announce) -> Self {
         let (mut words, mut ahead) = ([0; RELEASED_WORDS], Vec::new());
         for (at, word) in words.iter_mut().enumerate() {

@@ -61,7 +61,7 @@ pub(super) fn store_gate<M: Memory>(memory: &M, index: usize, announce: Announce
 }
 
 impl<M: Memory> Reader<M> {
-    /// The owner of entry `index`, whose gate is at `next`.
+    /// The reader that owns entry `index`. The gate of that entry is at `next`.
     pub(crate) fn new(memory: M, index: usize, next: i64, announce: Announce) -> Self {
         memory.entry(index).announce.store(announce as u32, Ordering::Relaxed);
         // SeqCst fence, partner in `before_second_look_at`: a producer that parks either finds how we announce, or had
@@ -365,7 +365,8 @@ impl<M: Memory> Reader<M> {
             self.readable = resume;
             self.step_to(resume);
         }
-        // At least one, and no more than the ring holds, whatever number is there.
+        // The number of lost events is at least one, and at most the number that the ring holds, whatever number is
+        // there.
         Some((self.number() - number).clamp(1, self.memory.capacity()) as u64)
     }
 

@@ -168,8 +168,8 @@ impl<M: Memory> Sequencer<M> {
         // The claim limit may be beyond what was written, never below it, and at most a lap ahead: checked like the
         // cursor.
         let limit = control.gate.claim_limit_at_most().clamp(next, next + memory.capacity());
-        // And no more than a lap after an active consumer, even if one of its words was forged. The first gate of a
-        // consumer that is joining says nothing.
+        // The limit is also no more than a lap after an active consumer, even if one of its words was forged. The first
+        // gate of a consumer that is joining says nothing.
         let active = memory.entries().filter(|entry| entry.status().state == State::Active);
         let laps = active.map(|entry| entry.position.load(Ordering::Acquire).saturating_add(memory.capacity()));
         let limit = laps.filter(|lap| (next..limit).contains(lap)).min().unwrap_or(limit);
@@ -366,8 +366,8 @@ impl<M: Memory> Sequencer<M> {
         self.rescan_for(1)
     }
 
-    /// [`rescan`](Self::rescan) for a write of `wanted` positions: where nothing gates, the ring is not opened
-    /// further than that.
+    /// [`rescan`](Self::rescan) for a write of `wanted` positions. Where nothing gates, the ring is opened for no more
+    /// than these.
     ///
     /// The first look decides how far we may go if no other consumer appears. That limit is stored in one of its two
     /// words, and after a fence we look again. A joiner that the second look misses has its own fence after ours, and

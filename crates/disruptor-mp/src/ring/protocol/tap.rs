@@ -66,7 +66,7 @@ impl<M: Memory> TapReader<M> {
                 // It was there, and is not any more: lapped, or about to be.
                 let (next, expected) = M::Form::resume_lapped(&self.memory, self.next, self.expected);
                 let missed = M::Form::number(expected, next).saturating_sub(self.number());
-                // No more than there was room for, whatever number is there.
+                // The tap has missed no more than there was room for, whatever number is there.
                 self.missed += missed.clamp(0, (next - self.next).max(0)) as u64;
                 (self.next, self.expected, is_published) = (next, expected, false);
                 continue;

@@ -164,7 +164,8 @@ fn what_was_copied_of_a_group_that_was_given_up_is_not_confirmed() {
     assert!(reader.begin_ahead().is_some_and(|ahead| reader.is_confirmed(ahead)));
     read(&mut reader);
 
-    // As a producer whose build gives groups up, or takes over, without storing an attempt.
+    // A producer of another build may give groups up, or take over, without storing an attempt. A reader then finds
+    // this.
     ring.control().producer.reign.fetch_add(1, Ordering::Relaxed);
     assert_eq!(reader.begin_ahead(), None);
 }
