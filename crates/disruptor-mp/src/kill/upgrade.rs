@@ -23,7 +23,7 @@ impl<'a> Traveller<'a> {
         Self { stage, id, consumer: None }
     }
 
-    /// Reads that many events; attaches again wherever a ring ends.
+    /// Reads `count` events. When a ring ends, attaches to the next one.
     fn read(&mut self, count: i64) -> Vec<Seen> {
         let mut seen = Vec::new();
         while seen.len() < count as usize {

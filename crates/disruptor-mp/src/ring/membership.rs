@@ -77,7 +77,7 @@ pub enum JoinError {
     #[error("the ring was replaced or removed")]
     Replaced,
     /// The entry under this id held a position that no consumer could have reached; it has been freed. Join again to
-    /// start anew.
+    /// begin with a new entry.
     #[error(
         "the position {position} left under consumer id `{id}` was never published (published: {published}); the entry was freed"
     )]

@@ -2,8 +2,8 @@
 //! process.
 //!
 //! A thread is called through a bell of its own, so arming costs a system call only if the thread sleeps. A thread
-//! starts with its first watch and ends after the last. A child of a fork has no such threads, hence a registry of its
-//! own.
+//! starts with its first watch and ends after the last. A child of a fork has no such threads, so it has a registry of
+//! its own.
 
 use super::settled::Settled;
 use super::several::sleep_at;

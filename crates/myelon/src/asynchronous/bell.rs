@@ -38,8 +38,8 @@ impl<D: AsRawFd> Bell<D> {
 impl Bell<Doorbell> {
     /// Ready when there may be a message in the ring. An error when there is none and never will be.
     ///
-    /// Every poll that finds nothing arms it anew, because only the doorbell's own look tells whether a ring was
-    /// missed. A task that stops polling leaves it armed, which costs one ring for nothing.
+    /// Every poll that finds nothing arms it again, because only the doorbell's own look tells whether a signal was
+    /// missed. A task that stops polling leaves it armed, which costs one signal for nothing.
     pub(super) fn poll_news(
         &mut self,
         context: &mut Context<'_>,

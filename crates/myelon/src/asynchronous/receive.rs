@@ -525,8 +525,8 @@ pub(super) fn poll_message<C: Receive>(
 
 /// The next item of a stream, which ends when the ring was closed, and after any other end.
 fn item_of<C: Receive, T>(answer: Result<T, C::Error>, has_ended: &mut bool) -> Option<Result<T, C::Error>> {
-    // An error about one message, or one that says that nothing is known, is no end: the next ring of the doorbell asks
-    // again.
+    // An error about one message, or one that says that nothing is known, is no end: the next signal of the doorbell
+    // asks again.
     *has_ended = matches!(&answer, Err(error) if C::is_end(error));
     let is_closed = matches!(&answer, Err(error) if C::is_closed(error));
     Some(answer).filter(|_| !is_closed)

@@ -19,8 +19,8 @@
 //!
 //! **Not simulated:** memory orderings and deaths between two stores of one call, which the ring's loom models and its
 //! kill tests have; the kernel's locks, for which the heap has a table; real sleeps, bells, doorbells and futexes,
-//! which only a call that waits enters: a wake here stands for the ring of a bell, and a lost wake for a process that
-//! dies between its store and its ring; clocks that the rings read themselves: a full ring looks for dead consumers
+//! which only a call that waits enters: a wake here stands for a bell that is rung, and a lost wake for a process that
+//! dies between its store and the bell; clocks that the rings read themselves: a full ring looks for dead consumers
 //! *without an id* at most once in 10 ms of real time, so give every consumer an id, or a run may not replay.
 //!
 //! For tests of this project and of programs that are built on it. It is not part of the stable interface.

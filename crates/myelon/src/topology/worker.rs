@@ -152,7 +152,8 @@ impl<F: Format> WorkerEnd<F> {
 
     /// The next broadcast, in place, with the way to answer it; `None` if there is none now and the patience is
     /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`. In a loop use
-    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of `AsyncWorker::next` does.
+    /// [`next_or_end`](Self::next_or_end). Its `None` says that the topology was closed, as the `None` of
+    /// `AsyncWorker::next` does.
     ///
     /// Dropping a broadcast acknowledges it. Messages that are sent by [`respond`](Self::respond) afterwards answer it
     /// too.

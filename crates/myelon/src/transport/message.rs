@@ -25,8 +25,8 @@ macro_rules! asked_of_a_message {
             self.envelope().flags
         }
 
-        /// The number of the message; it wraps. In frames the sender counts its messages, and the next sender begins
-        /// anew. In records it is the low half of the sequence.
+        /// The number of the message; it wraps. In frames, the sender counts its messages, and each sender starts from
+        /// 0. In records it is the low half of the sequence.
         pub fn msg_id(&self) -> u32 {
             self.envelope().msg_id
         }

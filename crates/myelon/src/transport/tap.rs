@@ -18,7 +18,7 @@ use std::ops::Deref;
 /// It begins with the next message that is sent. It misses messages that were overwritten before it read them, and says
 /// [how many](Self::missed). It misses none as long as it lags by less than seven eighths of the ring, less the size of
 /// the current message. When its sender dies, it waits for a sender that takes the ring over. If the ring is replaced,
-/// attach anew.
+/// attach again.
 ///
 /// There are taps of [`Records`](super::Records) only: a ring of frames numbers slots and not messages, so a tap could
 /// not say how many messages it missed.

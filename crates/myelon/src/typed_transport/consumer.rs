@@ -118,8 +118,8 @@ impl<T: Codec, F: Format> TypedConsumer<T, F> {
         Self::build(TransportBuilder::new(place, depth).with_wait_strategy(wait).with_consumer_id(id))
     }
 
-    /// The consumer that `builder` describes, whose content tag becomes that of `T`, or that of the older version of
-    /// `T` that the ring has.
+    /// The consumer that `builder` describes. Its content tag becomes that of `T`, or that of the older version of `T`
+    /// that the ring has.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).

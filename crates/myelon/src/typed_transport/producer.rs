@@ -95,7 +95,7 @@ impl<T: Codec, F: Format> TypedProducer<T, F> {
         Self::build(TransportBuilder::to_create(place, Some(depth)).with_max_consumers(max_consumers))
     }
 
-    /// The producer that `builder` describes, whose content tag becomes that of `T`.
+    /// The producer that `builder` describes. Its content tag becomes that of `T`.
     ///
     /// # Errors
     /// As [`TransportBuilder::build_producer`].

@@ -55,8 +55,8 @@ impl<T: Codec> TypedTap<T> {
         Self::build(TransportBuilder::at(place))
     }
 
-    /// The tap that `builder` describes, whose content tag becomes that of `T`, or that of the older version of `T`
-    /// that the ring has.
+    /// The tap that `builder` describes. Its content tag becomes that of `T`, or that of the older version of `T` that
+    /// the ring has.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).

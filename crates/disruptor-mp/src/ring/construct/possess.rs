@@ -169,8 +169,9 @@ fn decide<S: Carries>(request: &ProducerRequest, old: &Arc<Segment>) -> MultiPro
     }
 }
 
-/// Whether consumers that know the messages of the ring `old` read it to its end before they read the one that replaces
-/// it: where both say what they carry, and wherever messages of the same events would otherwise be lost.
+/// Whether consumers that know the messages of the ring `old` read it to its end before they read the ring that
+/// replaces it. They do if the events are the same, and if both rings say what they carry, or messages would otherwise
+/// be lost.
 fn is_passed_on<S: Carries>(old: &Arc<Segment>, request: &ProducerRequest) -> bool {
     carries_same_events::<S>(old) && (say_what_they_carry(old, request) || lineage::has_backlog::<S>(old))
 }

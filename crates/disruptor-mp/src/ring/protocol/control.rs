@@ -97,7 +97,7 @@ pub(crate) struct GateLine {
     /// The last refusal of a process without a rank.
     pub(crate) refusal: AtomicU64,
     beside: BesideGate,
-    /// In which row of the ring's schema that process differs: see `ring::refusal`.
+    /// In which row of the ring's schema that process differs: see `refused`.
     pub(crate) refusal_row: AtomicU64,
 }
 
@@ -291,7 +291,7 @@ pub(crate) struct MemberLine {
     /// The number of events of each released message, less one.
     #[cfg(not(loom))]
     pub(crate) released_events: [AtomicU16; RELEASED_WORDS],
-    /// The row of the ring's schema in which the process that `refusal` names differs: see `ring::refusal`.
+    /// The row of the ring's schema in which the process that `refusal` names differs: see `refused`.
     #[cfg(not(loom))]
     pub(crate) refusal_row: AtomicU64,
 }

@@ -141,7 +141,8 @@ impl<M: Memory> Sequencer<M> {
         }
     }
 
-    /// The next producer of a ring whose last one died, wherever it died: the caller holds the producer's lock byte.
+    /// The next producer of a ring. The last producer has died, at any step, and the caller holds the producer's lock
+    /// byte.
     ///
     /// Published is the end of the unbroken run of valid stamps from the cursor on: a reader may have seen those events
     /// already, so they stay. That position is stored first. Then the rest of an unfinished group after it is cleared;

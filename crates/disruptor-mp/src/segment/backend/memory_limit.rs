@@ -112,8 +112,8 @@ impl MemoryLimit {
     }
 }
 
-/// The content of a kernel file. It has no length before it is read, and each read makes the kernel produce it anew:
-/// most need one read.
+/// The content of a kernel file. It has no length before it is read, and the kernel makes it again for each read: most
+/// need one read.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(8192);
     fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;

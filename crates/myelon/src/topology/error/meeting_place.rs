@@ -16,7 +16,7 @@ pub enum MeetingPlace {
         /// The session's response rings that exist.
         others: Vec<String>,
         /// The live process that reads one of them as the scheduler, as seen in its own pid namespace. In this case the
-        /// name of the broadcast ring was removed: end that process, and start the session anew.
+        /// name of the broadcast ring was removed: end that process, and start the session again.
         scheduler: Option<u32>,
     },
     /// The broadcast ring belongs to a scheduler that is gone.
@@ -74,8 +74,8 @@ impl fmt::Display for MeetingPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parentage {
-    /// It lives. So it has closed the topology, or the ring's name was removed by another process: start the session
-    /// anew.
+    /// It lives. So it has closed the topology, or another process has removed the ring's name: start the session
+    /// again.
     Lives {
         /// Its pid.
         pid: u32,

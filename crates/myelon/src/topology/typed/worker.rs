@@ -103,7 +103,8 @@ impl<B: Codec, A: Codec, F: Format> TypedWorker<B, A, F> {
 
     /// The next broadcast, decoded, with the way to answer it; `None` if there is none now and the patience is
     /// [`Now`](Patience::Now). The end of the topology is the error `Consume(Closed)`. In a loop use
-    /// [`next_or_end`](Self::next_or_end), whose `None` says that it was closed, as that of `AsyncWorker::next` does.
+    /// [`next_or_end`](Self::next_or_end). Its `None` says that the topology was closed, as the `None` of
+    /// `AsyncWorker::next` does.
     ///
     /// Dropping a broadcast acknowledges it, answered or not.
     ///
