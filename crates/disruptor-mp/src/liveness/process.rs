@@ -108,7 +108,7 @@ impl fmt::Display for ProcessFacts {
 pub struct ProcessIdentity {
     /// The pid as the process itself sees it.
     pub pid: u32,
-    /// When the process started, in clock ticks after boot. They are counted by the machine's own clock, also if the
+    /// When the process started, in clock ticks after boot. They are counted by the machine's own clock, even if the
     /// process is in a time namespace with another clock. 0 if the system does not say.
     pub start_time_ticks: u64,
     /// The inode number of its pid namespace; 0 if the system does not say.
