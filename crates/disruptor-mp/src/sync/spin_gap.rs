@@ -1,8 +1,8 @@
 //! What a spinning waiter does between two looks.
 //!
-//! Looks without a gap make a message slow: each one takes the line from a writer that is about to write it. A locked
-//! addition to a word that no other process knows makes round trips a third shorter, although it takes 5 ns. A pause, a
-//! fence or idle arithmetic of the same length does not. Source: RFC 0004, "Between two looks".
+//! Looks that follow one another at once make a message slow. A locked addition to a word that no other process knows
+//! makes round trips up to a third shorter, although it takes 5 ns. A pause, a fence or idle arithmetic of the same
+//! length does not. The reason is not known. Source: RFC 0004, "Between two looks".
 
 use crate::sync::primitive::{AtomicU32, Ordering};
 use std::hint::black_box;

@@ -233,6 +233,7 @@ impl Reassembler {
         data_len: usize,
         copy: impl FnOnce(&mut [u8]),
     ) -> Result<Pushed, Malformed> {
+        // The callers have seen that it is one.
         let State::Joining(joining) = &mut self.state else { return Ok(Pushed::Passed) };
         if !joining.go_on(self.shape, &mut self.buffer, header, data_len, copy)? {
             return Ok(Pushed::More);
