@@ -263,8 +263,9 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     /// If the readers share no cache with the producer, each store fetches its cache line from them, and the copy of a
     /// long block does not. So a producer measures which of the two costs less, for payloads of 2 KiB to 1 MiB, and
     /// keeps measuring: it times one in about 100 us, and spends at most 1 % of its time on the other way. A payload
-    /// that is given as bytes is copied into the ring anyway. Events of a group are written in the ring. Source: RFC
-    /// 0019.
+    /// that is given as bytes is copied into the ring anyway. Events of a group are written in the ring. The counter
+    /// [`PAYLOADS_VIA_BUFFER`](crate::counters::ids::PAYLOADS_VIA_BUFFER) shows which way the producer takes. Source:
+    /// RFC 0019.
     #[must_use]
     pub fn write_via(self, via: WriteVia) -> Self {
         self.with(|it| it.via = via)

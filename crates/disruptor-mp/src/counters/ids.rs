@@ -70,6 +70,8 @@ declare! {
         "Consumer positions that were refused because no correct consumer can have stored them.";
     PRODUCER_LOST_WAKEUPS = 0x1C, "producer_lost_wakeups", "sleeps":
         "Sleeps at whose end a producer found space that a live consumer had freed without waking it. More than 0 is a bug.";
+    PAYLOADS_VIA_BUFFER = 0x1D, "payloads_via_buffer", "payloads":
+        "Payloads that a producer has written in a buffer of its own and then copied into the ring. It writes the others in the ring.";
 
     EVENTS_CONSUMED = 0x20, "events_consumed", "events":
         "Events that a consumer has consumed: their lease was given back, or they were skipped.";
@@ -146,6 +148,7 @@ pub(super) const OF_PRODUCER: &[u32] = &[
     FRAME_FRAGMENT_COUNT,
     FRAME_BYTES_COPIED,
     CODEC_ENCODE_TOTAL,
+    PAYLOADS_VIA_BUFFER,
 ];
 
 /// What a consumer counts in its block, as [`OF_PRODUCER`].

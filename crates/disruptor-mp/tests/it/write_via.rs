@@ -1,9 +1,11 @@
 //! Payloads that are written in the ring, in a buffer of the producer, or as the producer learns.
 
 use crate::stage::everywhere;
+use disruptor_mp::counters::ids::PAYLOADS_VIA_BUFFER;
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder, SharedProducer, SlotForm, WriteVia, event,
+    CountersFile, Patience, RecordConsumer, RecordProducer, SharedDisruptorBuilder, SharedProducer, SlotForm, WriteVia,
+    event,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use testkit::names::ShmGuard;
@@ -91,6 +93,35 @@ fn what_is_written_in_a_buffer_shows_only_at_the_commit_and_then_all_of_it() {
     });
 }
 
+/// How many payloads the producer of that ring has copied from its buffer.
+fn via_buffer(file: &CountersFile) -> u64 {
+    file.snapshot().iter().filter(|counter| counter.id == PAYLOADS_VIA_BUFFER).map(|counter| counter.value).sum()
+}
+
+#[test]
+fn the_records_that_went_through_the_buffer_are_counted_and_no_others() {
+    for (via, expected) in [(WriteVia::Ring, 0), (WriteVia::Buffer, 2)] {
+        everywhere(|place| {
+            let (mut producer, _consumer) = ends(&place, via);
+            producer.claim(2_048, Patience::Now).unwrap().commit(2_048, 0, 0);
+            let mut batch = producer.batch();
+            batch.claim(9_000, Patience::Now).unwrap().commit(1, 0, 0);
+            drop(batch);
+            // One that is too short, one that is given up, and one that is given as bytes.
+            producer.claim(2_047, Patience::Now).unwrap().commit(2_047, 0, 0);
+            producer.claim(9_000, Patience::Now).unwrap().fill(7);
+            producer.publish(&[7; 9_000], 0, 0, Patience::Now).unwrap();
+            assert_eq!(via_buffer(&producer.ring_counters()), expected, "{via:?}");
+
+            // From now on in a file of the user.
+            let own = CountersFile::boxed(32);
+            producer.attach_counters(&own);
+            producer.claim(4_000, Patience::Now).unwrap().commit(4_000, 0, 0);
+            assert_eq!(via_buffer(&own), expected.min(1), "{via:?}");
+        });
+    }
+}
+
 #[test]
 fn a_way_that_does_not_exist_is_refused_with_those_that_do() {
     for (text, via) in [("learned", WriteVia::Learned), ("ring", WriteVia::Ring), ("buffer", WriteVia::Buffer)] {
@@ -130,6 +161,7 @@ fn in_each_way<F: SlotForm>(form: fn(SharedDisruptorBuilder<Large>) -> SharedDis
             let blank = || Large { sequence: 0, words: [u64::MAX; 400] };
             let mut producer = ring().build_producer(blank).unwrap();
             let mut consumer = ring().build_consumer().unwrap();
+            let counters = producer.ring_counters();
             for sequence in 0..300_u64 {
                 let is_whole = sequence % 5 != 1;
                 if sequence % 3 == 2 {
@@ -166,6 +198,12 @@ fn in_each_way<F: SlotForm>(form: fn(SharedDisruptorBuilder<Large>) -> SharedDis
                     let event = consumer.try_consume_next_leased().expect("it was published");
                     assert!(event.sequence == sequence && event.words == [sequence; 400], "{via:?}");
                 }
+            }
+            let published = (producer.last_published_sequence() + 1) as u64;
+            match via {
+                WriteVia::Ring => assert_eq!(via_buffer(&counters), 0),
+                WriteVia::Buffer => assert_eq!(via_buffer(&counters), published),
+                _ => assert!(via_buffer(&counters) <= published),
             }
         });
     }

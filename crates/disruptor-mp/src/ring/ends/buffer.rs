@@ -2,6 +2,7 @@
 
 use super::pace::now_ns;
 use super::via::{BYTES_MIN, Learner, Plan, Way, WriteVia};
+use crate::counters::CounterHandle;
 use crate::schema::Event;
 use crate::step;
 use crate::sync::primitive::{Ordering, fence};
@@ -63,38 +64,46 @@ impl PayloadBuffer {
     }
 
     /// The payload in `written`, the place that [`begin`](Self::begin) returned, is complete. Copies it to `place`,
-    /// which is as long.
+    /// which is as long, and counts it in `copied`, if it is in the buffer.
     ///
     /// # Safety
     /// `place` is valid for writes, and no other thread or process reads or writes there.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn finish(&mut self, written: &[u8], place: NonNull<[u8]>) {
+    pub(super) unsafe fn finish(&mut self, written: &[u8], place: NonNull<[u8]>, copied: &CounterHandle) {
         let plan = self.plan;
         if plan.way == Way::Buffer {
             assert_eq!(written.len(), place.len(), "a place of another length");
             // SAFETY: both have that length, and the place is valid, by the caller's promise; what was written is in
             // our buffer.
             unsafe { place.cast::<u8>().as_ptr().copy_from_nonoverlapping(written.as_ptr(), written.len()) };
+            copied.inc();
         }
         if plan.is_timed {
             let now_ns = drained_ns();
             self.learner.timed(written.len(), plan.way, now_ns.saturating_sub(self.began_ns), now_ns);
         }
     }
+
     /// Whether events of that type may be written in a buffer.
     pub(super) const fn takes<E>() -> bool {
         size_of::<E>() >= BYTES_MIN && size_of::<E>() <= BYTES_MAX && align_of::<E>() <= align_of::<Piece>()
     }
 
     /// Lets `fill` write an event that is not plain, for `slot`, which holds an older event unless it is new. `fill`
-    /// finds an older event in either place.
+    /// finds an older event in either place. An event that is copied counts in `copied`.
     ///
     /// # Safety
     /// `slot` is valid and aligned, and no other thread or process reads or writes there.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn fill_event<E: Event>(&mut self, slot: NonNull<E>, is_new: bool, fill: impl FnOnce(&mut E)) {
+    pub(super) unsafe fn fill_event<E: Event>(
+        &mut self,
+        slot: NonNull<E>,
+        is_new: bool,
+        copied: &CounterHandle,
+        fill: impl FnOnce(&mut E),
+    ) {
         let place = NonNull::slice_from_raw_parts(slot.cast::<u8>(), size_of::<E>());
         let written = self.begin(size_of::<E>(), place);
         let is_buffered = self.plan.way == Way::Buffer;
@@ -111,7 +120,7 @@ impl PayloadBuffer {
             step!(PayloadBuffered);
         }
         // SAFETY: the event that was just written, and the slot as the caller has promised it.
-        unsafe { self.finish(event.as_ref().as_bytes(), place) };
+        unsafe { self.finish(event.as_ref().as_bytes(), place, copied) };
     }
 }
 

@@ -7,6 +7,7 @@ use super::producer_end::ProducerBase;
 use super::producer_face::{HasProducer, ProducerMut};
 use super::via::WriteVia;
 use crate::Sequence;
+use crate::counters::CounterHandle;
 use crate::liveness::RequiredConsumerError;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{SlotForm, Stamped};
@@ -337,11 +338,12 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
         let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
         let (factory, buffer) = (&mut self.factory, &mut self.buffer);
+        let copied = &self.end.side.counters.via_buffer;
         let sequence = self.end.side.core.write(|slot| {
             // SAFETY: the sequencer hands out the slot of its next position: ours alone, by the producer's lock and the
             // gate check. It is mapped and aligned, and holds zeros or an older event: every bit pattern is an `E`.
             unsafe {
-                write_in(buffer, slot, is_first_lap, |event| {
+                write_in(buffer, slot, is_first_lap, copied, |event| {
                     if is_first_lap {
                         make(event, factory.as_mut());
                     }
@@ -360,10 +362,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         if first < self.end.side.core.memory().capacity() {
             self.write_first_lap(count, fill);
         } else {
-            let buffer = &mut self.buffer;
+            let (buffer, copied) = (&mut self.buffer, &self.end.side.counters.via_buffer);
             self.end.side.core.write_batch(count, |slot, i| {
                 // SAFETY: as in `write`.
-                unsafe { write_in(buffer, slot, false, |event| fill(event, i)) };
+                unsafe { write_in(buffer, slot, false, copied, |event| fill(event, i)) };
             });
         }
         self.end.side.counters.published.add((self.end.side.core.next() - first) as u64);
@@ -376,11 +378,12 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     fn write_first_lap(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) {
         let (first, capacity) = (self.end.side.core.next(), self.end.side.core.memory().capacity());
         let (factory, buffer) = (&mut self.factory, &mut self.buffer);
+        let copied = &self.end.side.counters.via_buffer;
         self.end.side.core.write_batch(count, |slot, i| {
             let is_new = first + (i as i64) < capacity;
             // SAFETY: as in `write`.
             unsafe {
-                write_in(buffer, slot, is_new, |event| {
+                write_in(buffer, slot, is_new, copied, |event| {
                     if is_new {
                         make(event, factory.as_mut());
                     }
@@ -391,16 +394,23 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     }
 }
 
-/// Lets `fill` write the event of `slot`, in the slot or in the buffer from which it is copied.
+/// Lets `fill` write the event of `slot`, in the slot or in the buffer from which it is copied. An event that is
+/// copied counts in `copied`.
 ///
 /// # Safety
 /// `slot` is valid and aligned, and no other thread or process reads or writes there. In a ring of slots every bit
 /// pattern is an event.
 #[inline(always)]
-unsafe fn write_in<E: Event>(buffer: &mut PayloadBuffer, slot: *mut E, is_new: bool, fill: impl FnOnce(&mut E)) {
+unsafe fn write_in<E: Event>(
+    buffer: &mut PayloadBuffer,
+    slot: *mut E,
+    is_new: bool,
+    copied: &CounterHandle,
+    fill: impl FnOnce(&mut E),
+) {
     if PayloadBuffer::takes::<E>() && !buffer.is_plain(size_of::<E>()) {
         // SAFETY: not null, as it is valid; the rest is the caller's promise.
-        unsafe { buffer.fill_event(NonNull::new_unchecked(slot), is_new, fill) };
+        unsafe { buffer.fill_event(NonNull::new_unchecked(slot), is_new, copied, fill) };
     } else {
         // SAFETY: the caller's promise.
         fill(unsafe { &mut *slot });

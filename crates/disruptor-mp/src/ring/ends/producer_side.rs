@@ -69,6 +69,7 @@ pub(super) struct ProducerCounters {
     pub(super) evicted: CounterHandle,
     pub(super) forged: CounterHandle,
     pub(super) overwritten_unread: CounterHandle,
+    pub(super) via_buffer: CounterHandle,
 }
 
 impl ProducerCounters {
@@ -85,6 +86,7 @@ impl ProducerCounters {
             evicted: counters.counter(ids::CONSUMERS_EVICTED),
             forged: counters.counter(ids::FORGED_CURSORS),
             overwritten_unread: counters.counter(ids::OVERWRITTEN_UNREAD),
+            via_buffer: counters.counter(ids::PAYLOADS_VIA_BUFFER),
         }
     }
 }

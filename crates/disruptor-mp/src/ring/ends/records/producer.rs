@@ -322,7 +322,7 @@ impl RecordProducer {
         let core = &self.end.side.core;
         let place = core.memory().record(core.next(), written.len());
         // SAFETY: the first of the bytes that were claimed, which are in the ring, and the producer's alone.
-        unsafe { self.buffer.finish(written, place) };
+        unsafe { self.buffer.finish(written, place, &self.end.side.counters.via_buffer) };
     }
 
     /// Commits what was written into a claim.
