@@ -277,7 +277,9 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.options = options)
     }
 
-    /// Pins the thread that builds an endpoint to core `core`; `MYELON_PROCESS_CORE` overrides it.
+    /// Pins the thread that builds a producer or a consumer to core `core`, a number from 0 as the system counts them.
+    /// The thread stays there. `MYELON_PROCESS_CORE` overrides it, and `MYELON_PRODUCER_CORE` or `MYELON_CONSUMER_CORE`
+    /// overrides both. A tap pins no thread.
     #[must_use]
     pub fn with_process_core(self, core: usize) -> Self {
         self.with(|it| it.process_core = Some(CoreSetting { asked_by: "with_process_core", core }))

@@ -71,6 +71,7 @@ pub struct Settings {
     rank: Option<u32>,
     start: StartAt,
     coming_from: Option<u64>,
+    process_core: Option<usize>,
     options: CreateOptions,
     existing: Existing,
     ready: Option<Patience>,
@@ -105,6 +106,9 @@ impl Settings {
         }
         if let Some(rank) = self.rank {
             builder = builder.with_rank(rank);
+        }
+        if let Some(core) = self.process_core {
+            builder = builder.with_process_core(core);
         }
         // A consumer that continues in the next ring takes it as it is.
         if let Some(generation) = self.coming_from {
@@ -195,6 +199,7 @@ impl<F: Format> TransportBuilder<F> {
             rank: None,
             start: StartAt::default(),
             coming_from: None,
+            process_core: None,
             options: CreateOptions::default(),
             existing: Existing::default(),
             ready: None,
@@ -356,6 +361,28 @@ impl<F: Format> TransportBuilder<F> {
     #[must_use]
     pub fn start_at(mut self, start: StartAt) -> Self {
         self.settings.start = start;
+        self
+    }
+
+    /// Pins the thread that builds a producer or a consumer to core `core`, a number from 0 as the system counts them.
+    /// The thread stays there. Variables of the environment override it: see
+    /// [`with_process_core`](SharedDisruptorBuilder::with_process_core) of the ring's builder. A tap pins no thread.
+    ///
+    /// A core that does not exist, or that this process may not use, is [`Core`](disruptor_mp::MultiProcessError::Core)
+    /// when the end is built.
+    ///
+    /// ```no_run
+    /// use myelon::prelude::*;
+    ///
+    /// # fn main() -> TransportResult<()> {
+    /// // Typed streams are built from the same builder.
+    /// let steps = TransportBuilder::at("steps").with_consumer_id("worker-0").with_process_core(3).build_consumer()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_process_core(mut self, core: usize) -> Self {
+        self.settings.process_core = Some(core);
         self
     }
 

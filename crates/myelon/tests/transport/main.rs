@@ -27,6 +27,7 @@ mod held;
 mod histories;
 mod model;
 mod nothing;
+mod pinning;
 mod plain_loop;
 mod processes;
 mod ready;
