@@ -22,8 +22,20 @@ pub const DEFAULT_BROADCAST_BYTES: usize = DEFAULT_RECORD_RING_BYTES;
 /// The longest usual answer in bytes: a step with 1 024 sequences and eight candidates for each.
 const USUAL_ANSWER_BYTES: usize = 128 << 10;
 
-/// Bytes of each ring back: two of the longest usual answers, one that the scheduler reads and one that the worker
-/// writes meanwhile.
+/// Bytes of each ring back. It has room for the answer that the scheduler reads and for one that the worker writes
+/// meanwhile, if each has at most 128 KiB. Rounded up to what a ring can have, that is 512 KiB, which hold three such
+/// answers.
+///
+/// ```
+/// use myelon::topology::DEFAULT_RESPONSE_BYTES;
+/// use myelon::transport::{Format, Records};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// assert_eq!(DEFAULT_RESPONSE_BYTES, 512 << 10);
+/// assert_eq!(Records::in_flight_for(DEFAULT_RESPONSE_BYTES, 128 << 10)?, 3);
+/// # Ok(())
+/// # }
+/// ```
 pub const DEFAULT_RESPONSE_BYTES: usize = match record_ring_bytes(2, USUAL_ANSWER_BYTES) {
     Ok(bytes) => bytes,
     Err(_) => panic!("there is such a ring"),

@@ -133,18 +133,20 @@ fn victim_that_is_invited() {
 }
 
 #[test]
-fn one_default_size_is_that_of_every_ring_of_records_and_a_response_ring_holds_two_long_answers() {
+fn one_default_size_is_that_of_every_ring_of_records_and_a_response_ring_holds_three_long_answers() {
     let topology = Topology::new("engine", 1_usize).unwrap();
     let broadcast = plan_records(DEFAULT_RECORD_RING_BYTES, 1).unwrap().total_len;
     let response = plan_records(DEFAULT_RESPONSE_BYTES, 1).unwrap().total_len;
     assert_eq!(topology.planned_bytes().unwrap(), broadcast + response);
+    assert_eq!(Records::in_flight_for(DEFAULT_RESPONSE_BYTES, 128 << 10), Ok(3));
 
-    let name = myelon::portable_shm_segment_name("two");
+    let name = myelon::portable_shm_segment_name("three");
     let mut responses = TransportBuilder::<Records>::new(&name, DEFAULT_RESPONSE_BYTES).build_producer().unwrap();
     let _scheduler = TransportBuilder::at(&name).with_consumer_id("scheduler").build_consumer().unwrap();
-    for _ in 0..2 {
-        responses.send(&[7; 131_072], 1, Patience::Now).unwrap();
+    for _ in 0..3 {
+        responses.send(&[7; 128 << 10], 1, Patience::Now).unwrap();
     }
+    assert!(responses.send(&[7; 128 << 10], 1, Patience::Now).unwrap_err().is_full());
 }
 
 /// Checks that a ring of the depth in the rule takes exactly the messages in the rule.
