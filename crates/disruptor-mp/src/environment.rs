@@ -1,14 +1,6 @@
 //! Settings from the environment: absent, valid, or an error that names the variable and its value.
 //!
-//! | variable | meaning | read by |
-//! |---|---|---|
-//! | `MYELON_WAIT` | wait strategy of every endpoint | builders |
-//! | `MYELON_WRITE_VIA` | where payloads are written first | builders of producers |
-//! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, ms | `enable_required_consumer_liveness` |
-//! | `MYELON_PROCESS_CORE` | core to pin a thread to that builds an endpoint | builders |
-//! | `MYELON_PRODUCER_CORE` | the same, for producers only | `build_producer` |
-//! | `MYELON_CONSUMER_CORE` | the same, for consumers only | `build_consumer` |
-//! | `MYELON_AUTO_CONSUMER_CORE` | core of the thread of an `AutoConsumer` | `handle_events_*` |
+//! The docs of `myelon` have the table of all variables, and a test compares it with the sources.
 
 use crate::error::{CoreSetting, MultiProcessError};
 use std::str::FromStr;

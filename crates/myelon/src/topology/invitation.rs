@@ -16,7 +16,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The environment variable in which [`Topology::launch`](super::Topology::launch) leaves a worker's invitation.
+/// `MYELON_INVITATION`, the environment variable with the [`Invitation`] of a worker, as its line of text.
+///
+/// A scheduler that starts its workers ([`Workers::spawned`](super::Workers::spawned)) sets it for each of them. A
+/// program of yours that starts workers sets it to
+/// [`Topology::invitation`](super::Topology::invitation)`(rank)?.to_string()`. The worker reads it with
+/// [`Invitation::from_environment`]. Neither is told anything else: the line has rank, rings, sizes and directory.
 pub const INVITATION_VARIABLE: &str = "MYELON_INVITATION";
 
 /// The beginning of an invitation's line.

@@ -1,5 +1,7 @@
-//! The docs of every type that a program holds have an example of its use.
+//! What the docs have: an example of every type that a program holds, and every variable of the environment.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use testkit::docs::structs_without_example;
 
@@ -30,4 +32,56 @@ fn every_end_message_and_answer_has_an_example_in_its_docs() {
             "Answer",
         ]
     );
+}
+
+/// The names in `text` that begin with `MYELON_`, each right after `before`.
+fn variables(text: &str, before: char) -> Vec<String> {
+    let names = text.match_indices("MYELON_").filter(|(start, _)| text[..*start].ends_with(before));
+    names
+        .map(|(start, _)| text[start..].chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect())
+        .collect()
+}
+
+/// Calls `see` with the text of each file below `folder` whose name ends with `extension`.
+fn each_file(folder: &Path, extension: &str, see: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry of a folder that was opened").path();
+        if path.is_dir() {
+            each_file(&path, extension, see);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            see(&path, &fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+        }
+    }
+}
+
+#[test]
+fn the_table_of_variables_has_each_one_that_the_sources_read_once_and_the_guides_name_no_other() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let front = fs::read_to_string(package.join("src/lib.rs")).expect("the front page");
+    let rows = front.lines().filter_map(|line| line.strip_prefix("//! | `MYELON_"));
+    let cells = rows.map(|row| format!("`MYELON_{}", row.split('|').next().unwrap_or(row)));
+    let listed: Vec<_> = cells.flat_map(|cell| variables(&cell, '`')).collect();
+    let table: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(table.len(), listed.len(), "{listed:?} has one twice");
+
+    let mut read = BTreeSet::new();
+    for package in fs::read_dir(package.join("..")).expect("the packages") {
+        each_file(&package.expect("a package").path().join("src"), "rs", &mut |_, text| {
+            read.extend(variables(text, '"'))
+        });
+    }
+    // What tests tell their children.
+    read.retain(|name| !name.starts_with("MYELON_TEST_"));
+    assert_eq!(table, read);
+
+    let project = package.join("../..");
+    let mut check = |path: &Path, text: &str| {
+        // The alpha had others.
+        if !path.ends_with("from-the-alpha.md") {
+            let strange: Vec<_> = variables(text, '`').into_iter().filter(|name| !table.contains(name)).collect();
+            assert!(strange.is_empty(), "{}: {strange:?}", path.display());
+        }
+    };
+    check(Path::new("README.md"), &fs::read_to_string(project.join("README.md")).expect("the README"));
+    each_file(&project.join("docs"), "md", &mut check);
 }

@@ -47,7 +47,7 @@ type Ring<F = Stamped> = Heap<F>;
 const CAPACITY: usize = 2;
 
 /// The variable with the number of the `Site` that the models of this process lack; not set in an ordinary run.
-const MUTANT_VARIABLE: &str = "MYELON_MODEL_MUTANT";
+const MUTANT_VARIABLE: &str = "MYELON_TEST_MUTANT";
 
 // The messages of the models' assertions. The table of mutants asks for one of these, or for one of loom's own
 // findings.
