@@ -381,9 +381,9 @@ pub enum MultiProcessError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CoreSetting {
-    /// The environment variable, or the function of the builder.
+    /// What chose the core: the name of a variable of the environment, or of a function of the builder.
     pub asked_by: &'static str,
-    /// The core.
+    /// The number of the core, from 0, as the system counts them.
     pub core: usize,
 }
 

@@ -9,13 +9,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
-    /// The number in the table.
+    /// The number by which tables and [`describe`] know the counter.
     pub id: u32,
     /// The name that a program prints: lower-case letters and `_`.
     pub name: &'static str,
     /// What is counted, in the plural.
     pub unit: &'static str,
-    /// One sentence about it.
+    /// One sentence that says what is counted, and when.
     pub help: &'static str,
     /// Whether the value is the largest that was seen, and not a sum.
     pub is_maximum: bool,

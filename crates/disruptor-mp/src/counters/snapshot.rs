@@ -84,7 +84,8 @@ pub struct CounterSnapshot {
     pub name: Cow<'static, str>,
     /// The unit of the value, in the plural; empty for an application's counter.
     pub unit: &'static str,
-    /// One sentence about it.
+    /// One sentence about it: [`ids::Description::help`](super::ids::Description::help); empty for an application's
+    /// counter.
     pub help: &'static str,
     /// For a registered counter, the flags that were passed; this crate gives them no meaning. For an end of a ring,
     /// the `COUNTER_FLAG_*` that hold.

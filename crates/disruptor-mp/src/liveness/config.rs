@@ -51,13 +51,13 @@ pub enum RequiredConsumerFailureAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequiredConsumerAlert {
-    /// The consumer.
+    /// The id of the required consumer that makes no progress.
     pub consumer_id: String,
     /// The last sequence that it released; -1 if none.
     pub last_sequence: i64,
     /// How long it has blocked the producer at that position. Only time in which the producer ran counts.
     pub stalled_for: Duration,
-    /// The full report.
+    /// The stall report at the time of the alert.
     pub report: StallReport,
 }
 
@@ -227,7 +227,7 @@ pub enum RequiredConsumerError {
     ConsumerDied {
         /// The consumer.
         consumer_id: String,
-        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
         /// How it went.
         how: Ending,
@@ -242,7 +242,7 @@ pub enum RequiredConsumerError {
     ConsumerLeft {
         /// The consumer.
         consumer_id: String,
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// The last sequence that it was seen to have released; -1 if none.
         last_sequence: i64,

@@ -120,9 +120,9 @@ pub struct StartUpBuffer {
 #[error("{call} failed: {}", self.as_error())]
 #[non_exhaustive]
 pub struct RefusedCall {
-    /// What was tried.
+    /// What was tried, as the subject of a sentence: `looking at its lock`.
     pub call: &'static str,
-    /// The error number, if there was one.
+    /// The error number of the operating system (`errno`), if it gave one.
     pub errno: Option<i32>,
     /// What kind of refusal it was.
     pub kind: io::ErrorKind,
@@ -158,7 +158,7 @@ impl RefusedCall {
 pub struct StallReport {
     /// The ring: its session and rank, if it has a [title](crate::Place::titled), and its place.
     pub ring: String,
-    /// What is waited for.
+    /// Which end waits, and for what.
     pub waiting_for: WaitingFor,
     /// How long the wait has taken so far.
     pub waited: Duration,
@@ -171,7 +171,7 @@ pub struct StallReport {
     /// In a producer's report: the processes that its ring has refused and that have reported it, the last of each rank
     /// and the last without a rank. Each stays until another one is refused.
     pub refusals: Vec<Refusal>,
-    /// What happens next.
+    /// What the waiting end does next.
     pub next: NextStep,
 }
 

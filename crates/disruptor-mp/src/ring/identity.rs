@@ -36,7 +36,7 @@ pub(crate) struct ConsumerId {
      characters and marks of direction"
 )]
 pub struct InvalidConsumerId {
-    /// Length of the given id.
+    /// Length of the given id in bytes.
     pub len_bytes: usize,
 }
 

@@ -175,11 +175,11 @@ impl From<&MultiProcessError> for RefusalReason {
 /// Displayed as `` process 4711 was refused: field `Cfg.max_len` differs ``.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refusal {
-    /// The process, as seen in its own pid namespace.
+    /// The pid of the process, in its own pid namespace.
     pub pid: u32,
     /// [Its pid namespace](ProcessIdentity::pid_namespace_tag); 0 where the system did not tell the process.
     pub pid_namespace_tag: u32,
-    /// Why.
+    /// Why it could not join.
     pub cause: RefusalCause,
     /// What differs, if that was the cause and the ring's schema has a name for it.
     pub difference: Option<SchemaDifference>,

@@ -21,13 +21,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
-    /// Its id.
+    /// The id of the consumer.
     pub id: String,
-    /// Whether we made the id.
+    /// Whether the library made the id because the program gave none. No process can come back under such an id.
     pub id_is_generated: bool,
     /// The application's rank, if it gave one.
     pub rank: Option<u32>,
-    /// Its process.
+    /// The process of its owner, with the pid in the pid namespace of that process.
     pub process: ProcessIdentity,
     /// Counts the owners that this place has had: two answers with the same number are about the same owner.
     pub owner: u64,
@@ -35,9 +35,9 @@ pub struct ConsumerInfo {
     pub alive: bool,
     /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
     pub ending: Option<Ending>,
-    /// The next sequence that it will read.
+    /// The next sequence that it will read: everything before it is acknowledged.
     pub position: i64,
-    /// The end of what its application was handed.
+    /// The sequence after the last event that its application was handed.
     pub delivered: i64,
     /// Which messages it [holds](crate::HeldEvent), if any. Not known to a view that does not know the events.
     pub held: Option<HeldMessages>,

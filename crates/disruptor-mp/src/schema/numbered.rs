@@ -150,12 +150,12 @@ pub enum SchemaDifference {
     },
     /// Its schema says something else of this row: another type, place or number, or another name.
     Changed {
-        /// What it is about.
+        /// The field, the variant or the type.
         row: RowName,
     },
     /// It does not have this row.
     Missing {
-        /// What it is about.
+        /// The field, the variant or the type.
         row: RowName,
     },
     /// It has a row that the ring does not have.

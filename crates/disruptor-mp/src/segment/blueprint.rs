@@ -77,7 +77,7 @@ impl std::fmt::Display for Kind {
 /// The description of a new segment. All lengths are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
-    /// What it is for.
+    /// What the segment is for.
     pub kind: Kind,
     /// Number of slots.
     pub capacity: u64,
@@ -85,9 +85,9 @@ pub struct Blueprint {
     pub slot_stride: u64,
     /// Alignment of a slot in bytes: a power of two up to 4096; 0 only where there are no slots.
     pub slot_align: u64,
-    /// Where in a slot the payload begins.
+    /// Where in a slot the payload begins, in bytes from the beginning of the slot.
     pub payload_offset: u64,
-    /// How long the payload is; it ends within the slot.
+    /// Length of the payload in bytes; it ends within the slot.
     pub payload_len: u64,
     /// Number of entries of the consumer table.
     pub table_len: u32,
@@ -101,22 +101,22 @@ pub struct Blueprint {
     pub predecessor: u64,
     /// The description of what is in a slot; readers compare it byte by byte.
     pub schema: Vec<u8>,
-    /// Length of the control lines.
+    /// Length of the control lines in bytes.
     pub control_len: u64,
     /// Length of the consumer table in bytes.
     pub table_bytes: u64,
-    /// Length of the counters.
+    /// Length of the counters in bytes.
     pub counters_len: u64,
-    /// Length of the error slots.
+    /// Length of the error slots in bytes.
     pub errors_len: u64,
-    /// Length of all slots: `capacity * slot_stride`.
+    /// Length of all slots in bytes: `capacity * slot_stride`.
     pub slots_len: u64,
 }
 
 /// Where a section is in its segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// First byte, counted from the beginning of the segment.
+    /// Offset of its first byte, in bytes from the beginning of the segment.
     pub offset: u64,
     /// Length in bytes, without the gap after it.
     pub len: u64,
@@ -131,11 +131,11 @@ pub struct SegmentPlan {
     pub control: Section,
     /// The consumer table.
     pub table: Section,
-    /// The counters.
+    /// The counters: the blocks of all ends, and the records of the application.
     pub counters: Section,
     /// The slots for the last errors.
     pub errors: Section,
-    /// The slots.
+    /// The slots with the events, or the lines with the records.
     pub slots: Section,
     /// Length of the whole segment in bytes, a multiple of 4096: what creation reserves.
     pub total_len: u64,

@@ -13,9 +13,9 @@ use std::path::Path;
 pub struct Permissions {
     /// Its permissions, such as `0o600`.
     pub mode: u32,
-    /// The user that owns it.
+    /// The id of the user that owns it.
     pub owner_uid: u32,
-    /// Its group.
+    /// The id of its group.
     pub group_gid: u32,
 }
 

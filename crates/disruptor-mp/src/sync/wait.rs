@@ -58,7 +58,7 @@ pub type AutoWaitStrategy = WaitStrategy;
     "`{value}` is not a wait strategy: use busy-spin, spin-hint, yield:SPINS, sleep:MICROSECONDS, block or adaptive"
 )]
 pub struct InvalidWaitStrategy {
-    /// What was given.
+    /// The text that was given, in the program or as the value of the variable.
     pub value: String,
 }
 

@@ -50,9 +50,9 @@ pub type ProducerBarrier = SharedCursor;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MmapCursorConfig {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Whether to create it, at -1, rather than to attach to it.
+    /// Whether to create the cursor, at the sequence -1, rather than to attach to it.
     pub create: bool,
 }
 

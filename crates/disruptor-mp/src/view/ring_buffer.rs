@@ -38,7 +38,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SharedMemoryConfig {
-    /// Its name.
+    /// The name of the ring in shared memory.
     pub name: String,
     /// Number of slots, a power of two. To look at a ring of any size, 0.
     pub buffer_size: usize,
@@ -52,7 +52,7 @@ pub struct SharedMemoryConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MmapFileConfig {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// Number of slots, a power of two. To look at a ring of any size, 0.
     pub buffer_size: usize,

@@ -48,7 +48,7 @@ pub enum WatchError {
     /// again works.
     #[error("process {pid}, which moves the cursor, died at sequence {reached}")]
     OwnerDied {
-        /// The process, as seen in its own pid namespace.
+        /// The pid of the process, in its own pid namespace.
         pid: u32,
         /// Where it stopped.
         reached: Sequence,

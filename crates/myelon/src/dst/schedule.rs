@@ -21,11 +21,11 @@ impl SimClock {
 /// How often faults happen, in thousandths of the occasions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
-    /// Wakes that never arrive.
+    /// How many of 1 000 wakes never arrive.
     pub wakes_lost_permille: u32,
     /// The longest time that a wake takes; each takes a time between zero and this.
     pub wake_delay_max: Duration,
-    /// Crash points that an actor does not survive.
+    /// How many of 1 000 crash points an actor does not survive.
     pub crashes_permille: u32,
 }
 

@@ -24,7 +24,7 @@ pub enum WorkerCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a topology has 2 to 8 workers; {count} were asked for")]
 pub struct InvalidWorkerCount {
-    /// What was asked for.
+    /// The number of workers that was asked for.
     pub count: usize,
 }
 

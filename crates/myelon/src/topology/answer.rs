@@ -35,7 +35,7 @@ pub enum Whom {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// Which worker.
+    /// The rank of the worker, from 0.
     pub rank: usize,
     /// The broadcast that the message answers, if there is a message and it says so. All messages that a worker sends
     /// by [`respond`](super::WorkerEnd::respond), [`answer`](super::WorkerEnd::answer) and in
@@ -43,7 +43,7 @@ pub struct Answer {
     pub step: Option<Sequence>,
     /// The version of the message.
     pub(super) version: Version,
-    /// The result.
+    /// What the wait for that worker ended with.
     pub outcome: Outcome,
 }
 
@@ -73,14 +73,14 @@ pub enum Outcome {
     Message {
         /// The kind that it gave the message.
         kind: u8,
-        /// The message.
+        /// The bytes of the message.
         bytes: Vec<u8>,
     },
     /// It is gone, and everything that it had published has been received. Its place is kept, with what it had not
     /// acknowledged. This stays the outcome until it comes back. If a successor is there before the death was reported,
     /// only [`Rejoined`](Self::Rejoined) is reported.
     Died {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
@@ -94,13 +94,13 @@ pub enum Outcome {
     /// with the broadcasts where the old one stopped, so an answer may come twice;
     /// [`gather_for`](super::SchedulerEnd::gather_for) drops the second.
     Rejoined {
-        /// The new process, as seen in its own pid namespace.
+        /// The pid of the new process, in its own pid namespace.
         pid: u32,
     },
     /// The process that was to take its place ended before it had joined, or could not join. This stays the outcome
     /// until another one comes.
     JoinFailed {
-        /// The new process, not the one whose place it was to take.
+        /// The pid of the new process, not of the one whose entry it was to take.
         pid: u32,
         /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
@@ -138,7 +138,7 @@ pub enum Outcome {
 pub enum Change {
     /// It is gone.
     Died {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// How the process ended, if it was started by this scheduler and the kernel has said so. Without one, and if
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
@@ -149,13 +149,13 @@ pub enum Change {
     },
     /// Another process has taken its place.
     Rejoined {
-        /// The new process, as seen in its own pid namespace.
+        /// The pid of the new process, in its own pid namespace.
         pid: u32,
     },
     /// The process that was to take its place ended before it had joined, or could not join. Also reported for a
     /// process that wanted a place whose worker lives, or for which this scheduler has started another process.
     JoinFailed {
-        /// The new process, not the one whose place it was to take.
+        /// The pid of the new process, not of the one whose entry it was to take.
         pid: u32,
         /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,

@@ -32,7 +32,7 @@ const SIGKILL: i32 = 9;
 pub struct Departure {
     /// The user's name for the worker: `tp-engine, rank 1`.
     pub worker: String,
-    /// Its rank.
+    /// Its rank, from 0.
     pub rank: usize,
     /// How it left.
     pub how: Parting,
@@ -44,24 +44,24 @@ pub struct Departure {
 pub enum Parting {
     /// It ended by itself, at the close or before.
     Exited {
-        /// Its status.
+        /// How its process ended: its exit code, or the signal.
         status: ExitStatus,
     },
     /// It ended, at the close or before, and it cannot be known how.
     Ended {
-        /// The reason.
+        /// Why its status is not known.
         why: StatusUnknown,
     },
     /// It did not leave in time and was killed.
     Killed {
-        /// Its process.
+        /// The pid of its process, a child of this one.
         pid: u32,
     },
     /// It did not leave in time and could not be killed. It still runs; the scheduler does not wait for it.
     Remains {
-        /// Its process.
+        /// The pid of its process, a child of this one.
         pid: u32,
-        /// The error of the operating system.
+        /// The error with which the operating system refused the kill.
         why: io::ErrorKind,
     },
     /// Another program started it, so the scheduler does not wait for it.

@@ -57,11 +57,11 @@ const TEXT_BYTES_MAX: usize = 1024;
 pub struct JoinRefusal {
     /// The user's name for the worker whose place it was.
     pub worker: String,
-    /// The process, as seen in its own pid namespace.
+    /// The pid of the process, in its own pid namespace.
     pub pid: u32,
     /// The [tag of that namespace](ProcessIdentity::pid_namespace_tag); 0 if the system did not tell the process.
     pub pid_namespace_tag: u32,
-    /// Why.
+    /// Why it could not join.
     pub cause: RefusalCause,
     /// The difference between the types, if that was the cause and the process has written it into the broadcast ring.
     pub difference: Option<SchemaDifference>,

@@ -75,7 +75,7 @@ pub enum Situation {
 pub struct WorkerReport {
     /// The user's name for the worker: `tp-engine, rank 1`.
     pub worker: String,
-    /// Its rank.
+    /// Its rank, from 0.
     pub rank: usize,
     /// The last broadcast, to which the situation refers; -1 if there was none.
     pub broadcast: Sequence,

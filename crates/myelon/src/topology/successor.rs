@@ -22,12 +22,12 @@ const JOINING_INTERVAL: Duration = Duration::from_millis(1);
 pub enum Arrival {
     /// A worker is there and its messages can be received: the worker itself, or its successor.
     Joined {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
     },
     /// The process that was to take the place ended before it had joined, or could not join.
     JoinFailed {
-        /// That process.
+        /// The pid of that process.
         pid: u32,
         /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
@@ -39,7 +39,7 @@ pub enum Arrival {
     /// The worker's process has ended and its place is kept, but this scheduler starts the workers and has not started
     /// another process. Call [`restart`](SchedulerEnd::restart) first.
     Died {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// How the process ended, if the kernel has said so.
         status: Option<ExitStatus>,

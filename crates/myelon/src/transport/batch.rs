@@ -12,7 +12,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// The count.
+    /// The number of messages that were sent.
     pub count: usize,
     /// The sequence of the last of them; `None` if none was sent.
     pub last_sequence: Option<Sequence>,

@@ -46,9 +46,9 @@ pub(super) const HEADER_BYTES: usize = size_of::<HeaderBytes>();
 /// A frame's header as numbers. It is a copy, so that the checked values are the ones that are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// Bytes in use in this frame, prefix included.
+    /// How many bytes of this frame are in use, prefix included.
     pub len: u32,
-    /// The application's kind of message.
+    /// The kind that the sender gave the message; the application says what it means.
     pub kind: u8,
     /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags.
     pub flags: u8,
@@ -84,7 +84,7 @@ pub struct AlignedFixedFrame<const DATA_BYTES: usize> {
 pub struct FrameShape {
     /// How many bytes of a message and its prefix one frame holds.
     pub data_bytes: usize,
-    /// The prefix is padded to a multiple of this: 1 or 16.
+    /// The alignment of a payload in bytes, 1 or 16: the prefix is padded to a multiple of it.
     pub payload_align: usize,
 }
 
@@ -176,7 +176,7 @@ pub trait FramedTransportFrame: Event + sealed::Frame {
 pub struct FrameMeta<'a> {
     /// Length of `data`, in bytes.
     pub len: usize,
-    /// The application's kind.
+    /// The kind that its sender gave it; the application says what it means.
     pub kind: u8,
     /// See [`FRAME_FIRST`](super::FRAME_FIRST) and the other flags; for a message that was put together, those of its
     /// first frame.
@@ -185,7 +185,7 @@ pub struct FrameMeta<'a> {
     pub msg_id: u32,
     /// When it was sent, in nanoseconds of the machine's monotonic clock, if its sender says so.
     pub timestamp_ns: Option<u64>,
-    /// The bytes.
+    /// The bytes of the message, without prefix.
     pub data: &'a [u8],
 }
 

@@ -33,7 +33,7 @@ pub enum PublishError {
     ConsumerDied {
         /// Its id.
         id: String,
-        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
         /// How it went.
         how: Ending,
@@ -165,7 +165,7 @@ pub enum ConsumeError {
     /// takes the ring over, it goes on: keep waiting, or give up.
     #[error("the producer {}: {report}", went(*how))]
     ProducerDied {
-        /// Its process, as seen in its own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
         pid: u32,
         /// How it went.
         how: Ending,

@@ -40,7 +40,7 @@ pub enum WriteVia {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no way to write payloads: use `learned`, `ring` or `buffer` (also as {VARIABLE})")]
 pub struct InvalidWriteVia {
-    /// The text.
+    /// The text that was given, in the program or as the value of the variable.
     pub text: String,
 }
 

@@ -21,7 +21,7 @@ pub enum MeetingPlace {
     },
     /// The broadcast ring belongs to a scheduler that is gone.
     Ended {
-        /// Where it is.
+        /// The place of the ring: its name or its file.
         place: String,
         /// How the scheduler ended.
         ending: SchedulerEnding,
@@ -77,7 +77,7 @@ pub enum Parentage {
     /// It lives. So it has closed the topology, or another process has removed the ring's name: start the session
     /// again.
     Lives {
-        /// Its pid.
+        /// The pid of that process.
         pid: u32,
     },
     /// A process between the two, such as a shell, or another pid namespace hides it.
@@ -102,7 +102,7 @@ impl fmt::Display for Parentage {
 pub enum SchedulerEnding {
     /// The process that has started this worker has ended.
     Orphaned {
-        /// Its pid.
+        /// The pid of that process.
         pid: u32,
     },
     /// It has closed the broadcast ring.
@@ -111,7 +111,7 @@ pub enum SchedulerEnding {
     Replaced,
     /// The broadcast ring has no producer any more.
     NoProducer {
-        /// The last one, as seen in its own pid namespace.
+        /// The pid of the last one, in its own pid namespace.
         pid: u32,
     },
 }

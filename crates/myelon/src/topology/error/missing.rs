@@ -33,7 +33,7 @@ use std::process::ExitStatus;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MissingWorker {
-    /// Which.
+    /// The rank of the worker, from 0.
     pub rank: usize,
     /// The user's name for it, which is also its consumer id in the broadcast ring: `tp-engine, rank 1`.
     pub consumer_id: String,
@@ -56,26 +56,26 @@ pub enum MissingState {
     },
     /// The scheduler has started it; it runs, and has not joined.
     NotJoined {
-        /// Its process.
+        /// The pid of its process, a child of the scheduler.
         pid: u32,
     },
     /// The process could not join, and has said why.
     Refused {
-        /// Why.
+        /// Which process was refused, and why.
         refusal: JoinRefusal,
         /// How it ended, if it was started by this scheduler and has.
         status: Option<ExitStatus>,
     },
     /// The scheduler has started it; it ended before it had joined, and reported nothing.
     Exited {
-        /// Its process.
+        /// The pid of its process, a child of the scheduler.
         pid: u32,
-        /// How; `None` if that cannot be known.
+        /// How it ended; `None` if that cannot be known.
         status: Option<ExitStatus>,
     },
     /// It has joined the broadcast ring, but the scheduler could not attach to its response ring.
     NoResponses {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// The error of the last attempt; `None` if it has not made the ring yet. The ring of a dead process may still
         /// be there.
@@ -85,12 +85,12 @@ pub enum MissingState {
     /// description. It is refused; so is a successor that comes later, which is reported as
     /// [`JoinFailed`](crate::topology::Change::JoinFailed).
     NoUrgentLane {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
     },
     /// It had joined, and is gone.
     Died {
-        /// Its process, as seen in its own pid namespace.
+        /// The pid of its process, in that process's own pid namespace.
         pid: u32,
         /// How it ended, if it was a child of the scheduler.
         status: Option<ExitStatus>,

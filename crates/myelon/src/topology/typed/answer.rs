@@ -31,7 +31,7 @@ use disruptor_mp::Sequence;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TypedAnswer<A> {
-    /// Which worker.
+    /// The rank of the worker, from 0.
     pub rank: usize,
     /// The broadcast that the message answers: see [`Answer::step`].
     pub step: Option<Sequence>,

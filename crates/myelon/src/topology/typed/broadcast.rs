@@ -92,7 +92,7 @@ pub struct TypedBroadcast<'a, B, A: Codec, F: Format = Records> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TypedUrgent<B> {
-    /// The message.
+    /// The message, decoded.
     pub message: B,
     /// The kind that the scheduler gave it.
     pub kind: u8,

@@ -19,9 +19,9 @@ const VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedConfig"))]
 pub struct MyelonTransportConfig {
-    /// Slots, or bytes for records, of the ring to all runners.
+    /// The depth of the ring to all runners: in slots for frames, in bytes for records.
     pub rpc_depth: usize,
-    /// Slots, or bytes for records, of each ring back.
+    /// The depth of each ring back: in slots for frames, in bytes for records.
     pub response_depth: usize,
     /// How both ends wait.
     pub wait_strategy: WaitStrategy,
@@ -107,13 +107,13 @@ impl Default for MyelonTransportConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "UncheckedRunner"))]
 pub struct RunnerMyelonTransportConfig {
-    /// The ring to all runners.
+    /// The name of the ring to all runners.
     pub rpc_ring_name: String,
-    /// Its slots, or bytes for records.
+    /// Its depth: in slots for frames, in bytes for records.
     pub rpc_depth: usize,
-    /// The ring from this runner back.
+    /// The name of the ring from this runner back.
     pub response_ring_name: String,
-    /// Its slots, or bytes for records.
+    /// Its depth: in slots for frames, in bytes for records.
     pub response_depth: usize,
     /// How the runner waits.
     pub wait_strategy: WaitStrategy,

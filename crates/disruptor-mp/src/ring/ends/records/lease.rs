@@ -27,9 +27,9 @@ use std::ops::Deref;
 pub struct RecordMeta {
     /// Its number in the ring, from 0.
     pub sequence: Sequence,
-    /// The application's kind.
+    /// The kind that the producer gave the record; the application says what it means.
     pub kind: u8,
-    /// The application's flags.
+    /// The flags that the producer gave the record; the application says what they mean.
     pub flags: u8,
     /// How often it has been handed out without being acknowledged, as far as is known.
     pub redeliveries: u32,
