@@ -58,8 +58,8 @@ pub(crate) fn run(rank: u32, options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a panic a death like any other. Unwinding would close the rings in good order, and give up the place at which
-/// a successor could go on.
+/// Makes a panic a death like any other. Unwinding would close the rings in good order, and give up the entry with
+/// which a successor could go on.
 fn die_of_panics() {
     let explain = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

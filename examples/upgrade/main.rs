@@ -21,7 +21,7 @@
 //!
 //! - **Versions** (`measurement.rs`). What a reader declares about older messages: a field with a default, or a
 //!   conversion.
-//! - **Readers** (`reader.rs`) have ids, so their places are kept while they are away. They do nothing for an upgrade:
+//! - **Readers** (`reader.rs`) have ids, so their entries are kept while they are away. They do nothing for an upgrade:
 //!   `next` reads the old ring to its end, and goes on in the new one with that ring's decoder.
 //! - **The writer** (`writer.rs`) hands over when it is asked to stop. Dropping its end would close the stream, and its
 //!   readers would end.

@@ -28,7 +28,7 @@ fn take<T: Codec>(name: &str, id: &str, look: impl Fn(T) -> (u64, String)) -> Re
     let mut consumer = TypedConsumer::<T>::attach_with_consumer_id(name, 0, id, MyelonWaitStrategy::Adaptive)?;
     let mut used = std::io::stdout();
     writeln!(used, "ready")?;
-    // Dropped without `leave` its place is kept, for the next process under its id.
+    // Dropped without `leave` its entry is kept, for the next process under its id.
     while !is_over.load(Ordering::Relaxed) {
         match consumer.next(SLICE) {
             Ok(Some(message)) => {

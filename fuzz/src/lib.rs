@@ -16,7 +16,7 @@ pub mod step_generated;
 /// Slots in the rings of the targets: few, so that laps come soon.
 pub const CAPACITY: usize = 4;
 
-/// Places for expected consumers in their tables.
+/// Entries for expected consumers in their tables.
 pub const TABLE_LEN: usize = 3;
 
 /// Words of one entry. Source: RFC 0011, "Layout".

@@ -117,7 +117,7 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with(|it| it.discovery = discovery)
     }
 
-    /// Every consumer counts; the table has places for `max_consumers`, and four more.
+    /// Every consumer counts; the table has entries for `max_consumers`, and four more.
     #[must_use]
     pub fn enable_discovery(self, max_consumers: usize) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -130,8 +130,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         self.with_discovery(DiscoveryMode::Disabled)
     }
 
-    /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` places of the table are
-    /// kept for them. Other consumers, such as monitors, have four places of their own.
+    /// Consumers whose id begins with `prefix`, which is not empty, count, and `max_consumers` entries of the table are
+    /// kept for them. Other consumers, such as monitors, have four entries of their own.
     #[must_use]
     pub fn discover_consumer_with_prefix(self, max_consumers: usize, prefix: impl Into<String>) -> Self {
         let scan_interval = default_scan_interval_duration();
@@ -142,14 +142,14 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
         })
     }
 
-    /// The consumer's id. A consumer that dies keeps its place for the consumer that comes back under the same id; one
+    /// The consumer's id. A consumer that dies keeps its entry for the consumer that comes back under the same id; one
     /// without an id does not.
     #[must_use]
     pub fn with_consumer_id(self, id: impl Into<String>) -> Self {
         self.with(|it| it.consumer_id = Some(id.into()))
     }
 
-    /// The consumer keeps its place when it is dropped, until it is told to [`leave`](crate::SharedConsumer::leave) or
+    /// The consumer keeps its entry when it is dropped, until it is told to [`leave`](crate::SharedConsumer::leave) or
     /// has read to the end of the closed ring: see [`keep_place`](crate::ConsumerEnd::keep_place).
     #[must_use]
     pub fn keep_place(self) -> Self {
@@ -300,8 +300,8 @@ impl<E, F: Form> SharedDisruptorBuilder<E, F> {
     }
 
     /// `build_producer` takes over the ring of a dead producer, and fails if there is none, or no consumer to take it
-    /// over for: a live one, one that has kept its place and has unread events, or in a ring with a [content
-    /// tag](Self::with_content_tag) any that has kept its place.
+    /// over for: a live one, one that has kept its entry and has unread events, or in a ring with a [content
+    /// tag](Self::with_content_tag) any that has kept its entry.
     #[must_use]
     pub fn take_over(self) -> Self {
         self.facing(Existing::TakeOver)

@@ -169,8 +169,8 @@ pub enum MultiProcessError {
         /// What was asked for.
         wanted: u64,
     },
-    /// The ring keeps its places for consumers with other ids than this producer does.
-    #[error("{place} keeps places for consumer ids that begin with `{found}`, this program asks for `{wanted}`")]
+    /// The ring keeps its entries for consumers with other ids than this producer does.
+    #[error("{place} keeps entries for consumer ids that begin with `{found}`, this program asks for `{wanted}`")]
     IncompatiblePrefix {
         /// The ring.
         place: String,
@@ -290,7 +290,7 @@ pub enum MultiProcessError {
         /// The ring.
         place: String,
     },
-    /// Start-up was asked to wait for more consumers than the ring has places for, so it could only time out.
+    /// Start-up was asked to wait for more consumers than the ring has entries for, so it could only time out.
     #[error(
         "start-up of {place} waits for {expected} consumers, and there are places for {max_consumers}: expect fewer, or make more places"
     )]
@@ -299,7 +299,7 @@ pub enum MultiProcessError {
         place: String,
         /// Consumers to wait for.
         expected: usize,
-        /// Places for them.
+        /// Entries for them.
         max_consumers: usize,
     },
     /// The ring was replaced several times by one with messages of another type before these consumers had read it, and
@@ -312,7 +312,7 @@ pub enum MultiProcessError {
     TooManyOlderRings {
         /// The ring.
         place: String,
-        /// The consumers with places in it.
+        /// The consumers with entries in it.
         ids: Vec<String>,
     },
     /// Every id begins with an empty prefix, so it selects nothing. Give the prefix, or choose

@@ -98,7 +98,7 @@ impl Settings {
         Ok(producer)
     }
 
-    /// Refuses a start-up that waits for no consumer, or for more consumers than there are places.
+    /// Refuses a start-up that waits for no consumer, or for more consumers than there are entries.
     fn check_start_up(&self) -> MultiProcessResult<()> {
         let DiscoveryMode::Enabled { max_consumers, consumer_prefix, .. } = &self.discovery else { return Ok(()) };
         let place = || self.place.to_string();
@@ -106,7 +106,7 @@ impl Settings {
             return Err(MultiProcessError::EmptyPrefix { place: place() });
         }
         if let Some(prefix) = consumer_prefix {
-            // Otherwise places are kept for ids that cannot exist.
+            // Otherwise entries are kept for ids that cannot exist.
             ConsumerId::chosen(prefix)?;
         }
         let expected = match self.coordination {

@@ -28,7 +28,7 @@ pub enum CoordinationMode {
     Immediate,
     /// `build_producer` returns once this many consumers have joined, or fails with `CoordinationTimeout`.
     WaitForConsumers {
-        /// How many of the consumers that the discovery mode selects: at least 1, at most its places.
+        /// How many of the consumers that the discovery mode selects: at least 1, at most its entries.
         min_consumers: usize,
         /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
@@ -50,7 +50,7 @@ pub enum CoordinationMode {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
-/// // Two places for ids that begin with "worker"; only those are counted.
+/// // Two entries for ids that begin with "worker"; only those are counted.
 /// let ring = SharedDisruptorBuilder::<u64>::new(&name, 8).discover_consumer_with_prefix(2, "worker");
 /// let producer = ring.build_producer(|| 0)?;
 /// let worker = SharedConsumer::<u64>::attach(&name, 8, "worker-0")?;
@@ -67,9 +67,9 @@ pub enum DiscoveryMode {
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
-        /// Places in the ring's table for those consumers; one more of them gets `TableFull`. The table has four more
-        /// places for consumers with other ids; one more of those gets `NoPlaceForOthers`. Without a prefix all places
-        /// are for any id: the fifth beyond this number gets `TableFull`.
+        /// Entries in the ring's table for those consumers; one more of them gets `TableFull`. The table has four more
+        /// entries for consumers with other ids; one more of those gets `NoPlaceForOthers`. Without a prefix all
+        /// entries are for any id: the fifth beyond this number gets `TableFull`.
         max_consumers: usize,
         /// Only ids with this prefix; `None`: all. An empty prefix is refused.
         consumer_prefix: Option<String>,

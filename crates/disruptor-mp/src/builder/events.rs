@@ -52,11 +52,11 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
     /// Builds the one producer. `factory` makes the content of a slot when it is used for the first time.
     ///
     /// If the name exists and its producer is dead, the ring is taken over or replaced; [`SharedProducer::origin`] says
-    /// which. It is taken over if there are consumers that live, or that have kept their places and have unread events;
-    /// in a ring with a [content tag](Self::with_content_tag) kept places are enough. Otherwise it is replaced. A ring
-    /// of the same events that differs in another way is replaced, and stays for the consumers that have not read it:
-    /// they read it first. A segment of another kind, version or byte order is replaced if no process uses it, unless
-    /// it is a counters file.
+    /// which. It is taken over if there are consumers that live, or that have kept their entries and have unread
+    /// events; in a ring with a [content tag](Self::with_content_tag) kept entries are enough. Otherwise it is
+    /// replaced. A ring of the same events that differs in another way is replaced, and stays for the consumers that
+    /// have not read it: they read it first. A segment of another kind, version or byte order is replaced if no process
+    /// uses it, unless it is a counters file.
     ///
     /// # Errors
     /// See [`MultiProcessError`](crate::MultiProcessError): `InUse` while the other producer's lock is held,

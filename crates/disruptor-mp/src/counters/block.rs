@@ -1,6 +1,7 @@
-//! The counters of one end of a ring. A block belongs to a place in the ring, not to a name.
+//! The counters of one end of a ring. A block belongs to a lock byte of the ring, not to a name.
 //!
-//! Only the end that has the place writes its block: it holds the kernel's lock of that place. Every process may read.
+//! Only the end that holds that byte, the producer's or that of a consumer's entry, writes the block. Every process may
+//! read.
 //!
 //! All words of a block have one writer, so they share cache lines. Two blocks share none.
 
@@ -17,7 +18,7 @@ const LABEL_WORDS: usize = 16;
 /// The block of the producer.
 pub(super) const PRODUCER: usize = 0;
 
-/// The block with the sum of the counts of consumers whose place another consumer has taken.
+/// The block with the sum of the counts of consumers whose entry another consumer has taken.
 pub(super) const FORMER_CONSUMERS: usize = 1;
 
 /// The block of the consumer in the first entry of the table.
@@ -36,7 +37,7 @@ const CHANGING: u64 = 0;
 const COUNTING: u64 = 1;
 const ENDED: u64 = 2;
 
-/// The counters of one place. Every bit pattern is valid.
+/// The counters of one end. Every bit pattern is valid.
 #[derive(Default)]
 #[repr(C, align(128))]
 pub(super) struct Block {
@@ -65,8 +66,9 @@ impl Block {
     /// From now on the block belongs to the owner `label` of that epoch. Its counts continue if the old owner had the
     /// same label; the counts of another owner are added to `former`, and begin at 0.
     ///
-    /// The caller holds the lock of the place. If it is killed in here, the next owner finds a block that is changing
-    /// hands, in which each count is unchanged or 0; a count that was just being moved may be missing from `former`.
+    /// The caller holds the lock byte of the block. If it is killed in here, the next owner finds a block that is
+    /// changing hands, in which each count is unchanged or 0; a count that was just being moved may be missing from
+    /// `former`.
     pub(super) fn begin(&self, epoch: u64, label: &str, owner_pid: u32, former: Option<(&Self, &[u32])>) {
         let label = Text::beginning_of(label);
         self.tenure.store(CHANGING, Ordering::Relaxed);
@@ -97,7 +99,7 @@ impl Block {
         self.declared.store(0, Ordering::Relaxed);
     }
 
-    /// Adds a count of an owner that is gone. It is a locked instruction, once per owner, because several places may
+    /// Adds a count of an owner that is gone. It is a locked instruction, once per owner, because several blocks may
     /// change hands at once.
     fn take_in(&self, word: usize, id: u32, value: u64) {
         match ids::describe(id).is_some_and(|description| description.is_maximum) {
@@ -107,7 +109,7 @@ impl Block {
         self.declared.fetch_or(1 << word, Ordering::Relaxed);
     }
 
-    /// Marks the owner as gone. Its counts stay until the place has another owner.
+    /// Marks the owner as gone. Its counts stay until the block has another owner.
     pub(super) fn end(&self) {
         let tenure = self.tenure.load(Ordering::Relaxed);
         self.tenure.store(tenure & !0xff | ENDED, Ordering::Relaxed);
@@ -152,7 +154,7 @@ impl Block {
         let owner = match index {
             PRODUCER => CounterOwner::Producer { reign: epoch },
             FORMER_CONSUMERS => CounterOwner::FormerConsumers,
-            _ => CounterOwner::Consumer { place: index - FIRST_CONSUMER, epoch },
+            _ => CounterOwner::Consumer { entry: index - FIRST_CONSUMER, epoch },
         };
         Some(Seen { owner, label, owner_pid, is_counting: state == COUNTING, counts })
     }
@@ -191,7 +193,7 @@ mod tests {
         count(&block, ids::CONSUMER_LAG_MAX, 2);
         begin(4, "c");
         assert_eq!(counts(&former, FORMER_CONSUMERS), [(ids::EVENTS_CONSUMED, 6), (ids::CONSUMER_LAG_MAX, 9)]);
-        assert_eq!(block.look(5).unwrap().owner, CounterOwner::Consumer { place: 3, epoch: 4 });
+        assert_eq!(block.look(5).unwrap().owner, CounterOwner::Consumer { entry: 3, epoch: 4 });
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
         block.end();
         let seen = block.look(FIRST_CONSUMER).unwrap();
         assert_eq!((seen.is_counting, seen.label.as_str(), seen.counts.len()), (false, "w", 1));
-        assert_eq!(seen.owner, CounterOwner::Consumer { place: 0, epoch: 7 });
+        assert_eq!(seen.owner, CounterOwner::Consumer { entry: 0, epoch: 7 });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where an end of a ring counts: in the block of its place, or in a counters file that was attached.
+//! Where an end of a ring counts: in its block in the ring, or in a counters file that was attached.
 
 use super::block;
 use super::file::CountersFile;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The label of a producer's counters.
 const PRODUCER: &str = "producer";
 
-/// The place of an end's counters. One per end; every counter of the end comes from it.
+/// Where an end counts. One per end; every counter of the end comes from it.
 #[derive(Clone)]
 pub(crate) struct EndCounters {
     file: CountersFile,
@@ -70,7 +70,7 @@ impl EndCounters {
         counter.unwrap_or_else(CounterHandle::detached)
     }
 
-    /// Marks the end as gone. Called while the end still has its place.
+    /// Marks the end as gone. Called while the end still holds its lock byte.
     pub(crate) fn end(&self) {
         // Records of a file are released with their last handle.
         if let Place::Block(index) = self.place {

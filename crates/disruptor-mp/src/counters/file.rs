@@ -39,7 +39,7 @@ impl CountersFile {
     /// A pair that any process has registered before gets the same counter with its present value: a worker that comes
     /// back continues to count. Because a counter has one writer, two live owners must not use one pair; if they do,
     /// they share a counter and lose counts (or, registering at the same instant, get two). This does not concern the
-    /// ends of rings: their counters belong to their places, or to the end itself if a file was attached.
+    /// ends of rings: their counters belong to their blocks, or to the end itself if a file was attached.
     ///
     /// `None`: the table is full, or it is open for reading only. A program can then use [`CounterHandle::detached`].
     /// Takes time in proportion to the capacity, never waits.
@@ -63,7 +63,7 @@ impl CountersFile {
         self.end_block(block::FORMER_CONSUMERS);
     }
 
-    /// Block `index` has a new owner, which holds the lock of its place. Nothing happens if there is no such block.
+    /// Block `index` has a new owner, which holds its lock byte. Nothing happens if there is no such block.
     pub(super) fn begin_block(&self, index: usize, epoch: u64, label: &str) {
         if !self.memory.is_writable() {
             return;
@@ -144,7 +144,7 @@ impl CountersFile {
     ///
     /// Each value is read once and is stale at once; values of different counters need not belong to one instant. Works
     /// while the owners run, are stopped or are dead. A counter that is being registered, or gets another owner, is
-    /// complete or missing. The counts of an end are shown until another end has its place.
+    /// complete or missing. The counts of an end are shown until another end has its block.
     pub fn snapshot(&self) -> Vec<CounterSnapshot> {
         self.memory.table().snapshot()
     }

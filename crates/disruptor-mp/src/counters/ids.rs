@@ -63,7 +63,7 @@ declare! {
     REPLACEMENTS = 0x18, "replacements", "times":
         "Times a producer put a new ring in the place of one of the same name.";
     DEAD_CONSUMERS_FREED = 0x19, "dead_consumers_freed", "consumers":
-        "Dead consumers whose place was freed because no process can come back for it: they were joining, or their id was generated.";
+        "Dead consumers whose entry was freed because no process can come back for it: they were joining, or their id was generated.";
     CONSUMERS_EVICTED = 0x1A, "consumers_evicted", "consumers":
         "Dead consumers that were evicted by the liveness policy or by an explicit call, although they could have come back.";
     FORGED_CURSORS = 0x1B, "forged_cursors", "positions":
@@ -89,7 +89,7 @@ declare! {
     CONSUMER_LOST_WAKEUPS = 0x26, "consumer_lost_wakeups", "sleeps":
         "Sleeps at whose end a consumer found an event that a live producer had published without waking it. More than 0 is a bug.";
     CONSUMER_REJOINS = 0x27, "consumer_rejoins", "times":
-        "Times a consumer took over the place of a dead one with the same id and continued where that one had stopped.";
+        "Times a consumer took over the entry of a dead one with the same id and continued where that one had stopped.";
     EVENTS_REDELIVERED = 0x28, "events_redelivered", "events":
         "Events that were handed out a second time, marked as redelivered, after a rejoin.";
     TAP_MISSED = 0x29, "tap_missed", "events":

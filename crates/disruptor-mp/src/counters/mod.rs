@@ -21,7 +21,7 @@
 //!
 //! | what counts | where | identified by | when another owner comes |
 //! |---|---|---|---|
-//! | an end of a ring, in the ring's own table | the *block* of its place: the producer's, or that of the consumer's entry | the kernel's lock of the place | an owner with the same label continues the counts; the counts of another move to *former consumers* |
+//! | an end of a ring, in the ring's own table | its *block*: the producer's, or that of the consumer's entry | the kernel's lock of that byte, the producer's or the entry's | an owner with the same label continues the counts; the counts of another move to *former consumers* |
 //! | an end of a ring, in a file that was attached | *records* of its own | a number that no other end of the file has | its records are released when the end is dropped, and taken again |
 //! | an application | a *record* | id and label | the same pair continues the count |
 //!

@@ -22,14 +22,14 @@ pub enum CounterOwner {
         /// Which producer of the ring it is; 1 is the creator. Counts continue when the ring is taken over.
         reign: u64,
     },
-    /// A consumer of the ring in whose segment the table is: the last one that had this place.
+    /// A consumer of the ring in whose segment the table is: the last one that had this entry.
     Consumer {
-        /// The place: its index in the table of consumers.
-        place: usize,
-        /// Counts the owners of the place. Two snapshots with the same place and different epochs belong to two owners.
+        /// The index of its entry in the table of consumers, from 0.
+        entry: usize,
+        /// Counts the owners of the entry. Two snapshots with the same entry and different epochs belong to two owners.
         epoch: u64,
     },
-    /// All consumers whose place another consumer has taken, together.
+    /// All consumers whose entry another consumer has taken, together.
     FormerConsumers,
     /// An end that counts into this file instead of into its ring's own table.
     Attached {
@@ -46,8 +46,8 @@ impl fmt::Display for CounterOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Producer { reign } => write!(f, "reign {reign}"),
-            Self::Consumer { place, epoch } => write!(f, "place {place}, epoch {epoch}"),
-            Self::FormerConsumers => f.write_str("their places were taken by others"),
+            Self::Consumer { entry, epoch } => write!(f, "entry {entry}, epoch {epoch}"),
+            Self::FormerConsumers => f.write_str("their entries were taken by others"),
             Self::Attached { ring, number } => write!(f, "of {}, attached as number {number}", ring.escape_debug()),
             Self::Registered => f.write_str("registered"),
         }
@@ -73,7 +73,7 @@ impl fmt::Display for CounterOwner {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// For a consumer it prints `events_consumed = 24 events (worker-3; place 0, epoch 2)`, for an application's counter
+/// For a consumer it prints `events_consumed = 24 events (worker-3; entry 0, epoch 2)`, for an application's counter
 /// `steps = 7 (registered by process 4711)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -140,8 +140,8 @@ mod tests {
     fn a_line_says_which_counter_it_is_and_whose() {
         let producer = line(ids::EVENTS_PUBLISHED, "producer", CounterOwner::Producer { reign: 1 });
         assert_eq!(producer, "events_published = 24 events (producer; reign 1)");
-        let consumer = line(ids::EVENTS_CONSUMED, "worker-3", CounterOwner::Consumer { place: 0, epoch: 2 });
-        assert_eq!(consumer, "events_consumed = 24 events (worker-3; place 0, epoch 2)");
+        let consumer = line(ids::EVENTS_CONSUMED, "worker-3", CounterOwner::Consumer { entry: 0, epoch: 2 });
+        assert_eq!(consumer, "events_consumed = 24 events (worker-3; entry 0, epoch 2)");
         let attached = CounterOwner::Attached { ring: "shm:rpc".into(), number: 2 };
         assert_eq!(
             line(ids::EVENTS_PUBLISHED_BYTES, "producer", attached),
@@ -150,7 +150,7 @@ mod tests {
         let forged = CounterOwner::Attached { ring: "\x1b[2J".into(), number: 2 };
         assert!(line(ids::EVENTS_PUBLISHED, "producer", forged).ends_with("of \\u{1b}[2J, attached as number 2)"));
         let former = line(ids::CONSUMER_LAG_MAX, "former consumers", CounterOwner::FormerConsumers);
-        assert_eq!(former, "consumer_lag_max = 24 events (former consumers; their places were taken by others)");
+        assert_eq!(former, "consumer_lag_max = 24 events (former consumers; their entries were taken by others)");
     }
 
     #[test]

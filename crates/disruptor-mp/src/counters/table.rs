@@ -285,7 +285,7 @@ mod tests {
         let ring = Shape::ring(1024, 32);
         assert_eq!(Shape::with(32, ring.len_bytes() as usize), ring);
         assert_eq!(Shape::with(5, Shape::file(5).len_bytes() as usize), Shape::file(5));
-        // The cost for a small ring: 2 consumers, 4 places for others, 32 counters of the application.
+        // The cost for a small ring: 2 consumers, 4 entries for others, 32 counters of the application.
         assert_eq!(Shape::ring(6, 32).len_bytes(), 128 + 8 * 384 + 32 * 128);
     }
 

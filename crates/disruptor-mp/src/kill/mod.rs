@@ -41,7 +41,7 @@ use victim::{BATCH, BUFFER, Doomed, Role};
 /// Slots of the ring: few, so that the ends soon meet each other.
 const CAPACITY: usize = 8;
 
-/// Places in the table of the ring: one for each of two survivors, and one for a victim.
+/// Entries in the table of the ring: one for each of two survivors, and one for a victim.
 const TABLE_LEN: usize = 3;
 
 /// The id of a consumer that will die, if it has one.
@@ -126,7 +126,7 @@ enum Play {
     /// A consumer that holds messages dies. Its successor gets the messages in `left` and all that follow them. Those
     /// before `delivered` are marked as redelivered.
     Holding { role: Role, left: &'static [i64], delivered: i64 },
-    /// A consumer dies while it joins in a place whose last owner had released messages out of order.
+    /// A consumer dies while it joins in an entry whose last owner had released messages out of order.
     JoiningAfterHolder,
     /// A consumer with an id dies while it leaves.
     Leaving(Role),
@@ -134,7 +134,7 @@ enum Play {
     /// `is_counted`, it is the next one; otherwise it is one within a lap. Once a successor is there, publishing goes
     /// on.
     GoingAlthoughRequired { role: Role, is_counted: bool },
-    /// A consumer dies while it joins. `is_kept`: its place is kept for it. That needs an id, and a join that got far
+    /// A consumer dies while it joins. `is_kept`: its entry is kept for it. That needs an id, and a join that got far
     /// enough.
     Joining { id: Option<&'static str>, is_kept: bool },
     /// Events wait in a ring for its first consumer, which dies. The next consumer gets these events, unless the dead

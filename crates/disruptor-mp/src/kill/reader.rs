@@ -294,7 +294,7 @@ pub(super) fn alone<F: InForm>(scenario: &Scenario, role: Role, id: Option<&str>
     log.killed();
     publish(&mut producer, 1);
     if role == Role::Consume && id.is_some() {
-        assert!(producer.evict_consumer(ID).unwrap(), "its place is kept");
+        assert!(producer.evict_consumer(ID).unwrap(), "its entry is kept");
     }
     let mut next = stage.ring().with_consumer_id("next").build_consumer().unwrap();
     publish(&mut producer, 1);

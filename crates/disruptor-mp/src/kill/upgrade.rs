@@ -102,7 +102,7 @@ pub(super) fn upgrading(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
 }
 
 /// The same as [`upgrading`], but two consumers have read all of the first ring and have gone, so nothing of it is
-/// kept. They find their places in the present ring, and get what comes next.
+/// kept. They find their entries in the present ring, and get what comes next.
 pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut Log) {
     for next in [1, 2, 3] {
         let stage = Stage::new();
@@ -131,7 +131,7 @@ pub(super) fn upgrading_read(scenario: &Scenario, is_replaced: bool, log: &mut L
 
 /// Only one consumer lives in the first of three rings, and it dies while it leaves that ring. Another consumer has
 /// read the first ring and has gone; it gets everything of the other rings. Only the last ring is left, and the dead
-/// consumer has no place in it. It makes no difference whether the other consumer comes back next or a producer takes
+/// consumer has no entry in it. It makes no difference whether the other consumer comes back next or a producer takes
 /// over.
 pub(super) fn leaving_older(scenario: &Scenario, log: &mut Log) {
     for is_taken_over in [false, true] {

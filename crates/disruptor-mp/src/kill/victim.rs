@@ -68,7 +68,7 @@ pub(super) enum Role {
     ConsumeBatches,
     /// Takes six events, reads the next, and releases the six out of order.
     Hold,
-    /// Takes six events, reads the next, and drops its consumer, whose place is kept. Then it releases the six out of
+    /// Takes six events, reads the next, and drops its consumer, whose entry is kept. Then it releases the six out of
     /// order.
     HoldOn,
     /// Reads three events and leaves.

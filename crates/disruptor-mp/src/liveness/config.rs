@@ -220,21 +220,22 @@ pub enum RequiredConsumerError {
         /// How long it blocked the producer at that position. Only time in which the producer ran counts.
         stalled_for: Duration,
     },
-    /// A consumer has no owner any more: its process died, or its end was dropped without giving up its place, by a
+    /// A consumer has no owner any more: its process died, or its end was dropped without giving up its entry, by a
     /// panic for instance. Attach again under its id and publish again; it continues with the first event that was not
     /// acknowledged.
     #[error("consumer `{consumer_id}` (process {pid}) {}; attach again under its id", went(*how))]
     ConsumerDied {
         /// The consumer.
         consumer_id: String,
-        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was
+        /// killed.
         pid: u32,
         /// How it went.
         how: Ending,
         /// The last sequence that it released; -1 if none.
         last_sequence: i64,
     },
-    /// A required consumer has given up its place, or was evicted. Events that are published from now on are not kept
+    /// A required consumer has given up its entry, or was evicted. Events that are published from now on are not kept
     /// for it. Attach again under its id, or enable the liveness again without it.
     #[error(
         "required consumer `{consumer_id}` (process {pid}) has left, or was evicted, after sequence {last_sequence}; attach again under its id"
@@ -300,7 +301,7 @@ impl RequiredConsumerError {
 pub(crate) fn went(how: Ending) -> &'static str {
     match how {
         Ending::Killed => "died",
-        Ending::Dropped => "was dropped and has kept its place",
+        Ending::Dropped => "was dropped and has kept its entry",
         Ending::Panicked => "was dropped by a panic",
         Ending::Awaited => "has not come over from the ring before this one",
         Ending::Left => "has left",

@@ -255,7 +255,7 @@ impl fmt::Display for Culprit {
             // The kernel has dropped its lock; a zombie still has a line in /proc, and a recycled pid is another
             // process.
             Some(Ending::Killed) => write!(f, " pid {pid} is dead")?,
-            Some(Ending::Dropped) => write!(f, " was dropped and has kept its place; {process}")?,
+            Some(Ending::Dropped) => write!(f, " was dropped and has kept its entry; {process}")?,
             Some(Ending::Panicked) => write!(f, " was dropped by a panic; {process}")?,
             Some(Ending::Awaited) => write!(f, " has not come over from the ring before this one; {process}")?,
             Some(Ending::Unknown) => write!(f, " is not there any more, and how it went is not known; {process}")?,

@@ -32,7 +32,7 @@ impl Rule {
 pub(crate) enum Rule {
     /// Whether a consumer has given up is checked again, under its lock.
     GivenUpLookedAtTwice,
-    /// Whether a consumer has given up is checked again by a producer that frees its place.
+    /// Whether a consumer has given up is checked again by a producer that frees its entry.
     AwaitedLookedAtTwice,
     /// The ring that is removed under a name is the one that was looked at.
     SameRing,

@@ -1,6 +1,6 @@
 //! The plays: what processes do at the same time in a stream of up to three rings, and what must be true afterwards.
 //!
-//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its place in the first ring, and comes
+//! Ring number n has the events 10 n and 10 n + 1. The consumer `k` has kept its entry in the first ring, and comes
 //! back.
 
 use super::turns::{Act, Leg, Went, play};
@@ -90,7 +90,7 @@ impl Stream {
         (self.write(3), living)
     }
 
-    /// Reads as `id` until it has read `max` events, or there are no more. Then the consumer goes, and its place is
+    /// Reads as `id` until it has read `max` events, or there are no more. Then the consumer goes, and its entry is
     /// kept. The events that it is handed are added to `seen`. Returns why it was refused in the end, if it was.
     fn read(&self, id: &str, max: usize, seen: &Mutex<Vec<u64>>) -> Option<MultiProcessError> {
         let (mut count, mut from) = (0, None);
@@ -172,7 +172,7 @@ fn two_leave(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// Only the last ring and the places of `ids` in it are left; after a death once a producer has taken it over.
+/// Only the last ring and the entries of `ids` in it are left; after a death once a producer has taken it over.
 fn settled(stream: &Stream, mut producer: SharedProducer<u64>, ids: &[&str], has_death: bool) -> Result<(), String> {
     if has_death {
         // Those that were killed come back, and leave.
@@ -190,7 +190,7 @@ fn settled(stream: &Stream, mut producer: SharedProducer<u64>, ids: &[&str], has
     stream.left(1)?;
     let mut found: Vec<_> = producer.consumers().into_iter().map(|consumer| consumer.id).collect();
     found.sort();
-    if found == ids { Ok(()) } else { Err(format!("places of {found:?}, not {ids:?}")) }
+    if found == ids { Ok(()) } else { Err(format!("entries of {found:?}, not {ids:?}")) }
 }
 
 fn leave_and_come_back(legs: &[Leg]) -> Result<Vec<Went>, String> {
@@ -303,7 +303,7 @@ fn last_out_of_another(legs: &[Leg]) -> Result<Vec<Went>, String> {
 }
 
 /// One consumer leaves the first of three rings. At the same time another leaves it for good, joins again, reads one
-/// event of the last ring, and goes, with its place kept. The other event must be there for it.
+/// event of the last ring, and goes, with its entry kept. The other event must be there for it.
 fn leave_and_give_up(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen) = (Stream::new(), Mutex::default());
     let (_producer, mut living) = stream.three(2, &[], &["b", "a"]);
@@ -341,7 +341,7 @@ fn come_back_and_be_evicted(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// A producer finds a ring in which no process lives, while a consumer comes, reads one event and goes, with its place
+/// A producer finds a ring in which no process lives, while a consumer comes, reads one event and goes, with its entry
 /// kept. Either the consumer found no ring, or the ring goes on for it, or it was told that the ring was replaced.
 fn begin_anew(legs: &[Leg]) -> Result<Vec<Went>, String> {
     let (stream, seen, next) = (Stream::new(), Mutex::default(), Mutex::new(None));
@@ -361,7 +361,7 @@ fn begin_anew(legs: &[Leg]) -> Result<Vec<Went>, String> {
     Ok(went)
 }
 
-/// The last consumer leaves a ring that has no producer, while another joins, reads one event and goes, with its place
+/// The last consumer leaves a ring that has no producer, while another joins, reads one event and goes, with its entry
 /// kept. Either that one found no ring, or the other event is there for it.
 fn leave_last(
     legs: &[Leg],

@@ -1,6 +1,6 @@
-//! Frees the places of consumers that have gone.
+//! Frees the entries of consumers that have gone.
 //!
-//! The process that frees a place holds the lock byte of that place. A place under an id that a program chose is kept
+//! The process that frees an entry holds the lock byte of that entry. An entry under an id that a program chose is kept
 //! for its successor.
 
 use super::lineage::{self, Standing};
@@ -22,7 +22,7 @@ pub(crate) enum Fallen {
     No,
     /// The owner has gone. No process can come back for the entry, and it was freed.
     Freed(ConsumerInfo),
-    /// The owner has gone, and its place is kept for the process that comes back under its id.
+    /// The owner has gone, and its entry is kept for the process that comes back under its id.
     Kept(ConsumerInfo),
     /// It has no owner yet: the consumer lives, and reads the ring before this one.
     Awaited,
@@ -40,7 +40,7 @@ pub(crate) fn bury<S: Carries>(
     let seen = entry.status();
     if !seen.gates() && gating.is_none_or(|epoch| seen.epoch > epoch) {
         if gating.is_some() {
-            // The place is given up, and it gates: its owner has not released its lock yet, or the kernel refuses to
+            // The entry is given up, and it gates: its owner has not released its lock yet, or the kernel refuses to
             // tell.
             memory.segment().is_held(entry_byte(index))?;
         }

@@ -2,9 +2,9 @@
 //!
 //! A producer whose messages have another type than the ring that it finds never goes on in that ring. It replaces the
 //! ring. Before that, it gives the old ring a second name, made from the old ring's generation; the header of the new
-//! ring names it as *predecessor*. For each consumer with an id of its own in the old ring, the new ring has a place
+//! ring names it as *predecessor*. For each consumer with an id of its own in the old ring, the new ring has an entry
 //! from the beginning, at its first message: *awaited*. So no message is overwritten before that consumer has moved
-//! over. The place in the old ring is freed only after the place in the new ring is taken. Source: RFC 0015, "Rolling
+//! over. The entry in the old ring is freed only after the entry in the new ring is taken. Source: RFC 0015, "Rolling
 //! upgrade".
 
 use super::construct::check_shape;
@@ -45,7 +45,7 @@ impl Expected {
     }
 }
 
-/// The consumers with ids of their own that have places in `old`: they live there, have kept their place, or are
+/// The consumers with ids of their own that have entries in `old`: they live there, have kept their entry, or are
 /// awaited there. And whether one of them needs the old ring. `has_unread` tells whether there is something to read at
 /// a position. The caller holds the table's lock byte, so that no consumer joins meanwhile.
 pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<Expected>, bool) {
@@ -63,7 +63,7 @@ pub(crate) fn expected(old: &Segment, has_unread: impl Fn(i64) -> bool) -> (Vec<
     (expected, is_needed)
 }
 
-/// An entry of the new ring for each expected consumer; `None` if it has too few places for them.
+/// An entry of the new ring for each expected consumer; `None` if it has too few entries for them.
 pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<usize>> {
     let mut is_taken = vec![false; blueprint.table_len as usize];
     let mut seat = |expected: &Expected| {
@@ -76,7 +76,7 @@ pub(crate) fn seats(blueprint: &Blueprint, expected: &[Expected]) -> Option<Vec<
 }
 
 /// Gives each expected consumer its entry in `new`, which no process can find yet: active, at the first message, and
-/// awaited. If none of them needs the old ring, which is then removed, each has kept its place in the new one.
+/// awaited. If none of them needs the old ring, which is then removed, each has kept its entry in the new one.
 pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
     let is_old_needed = expected.iter().any(Expected::is_reader);
     let gate = &sections::control(new).expect("a new ring has its control lines").gate;
@@ -99,9 +99,9 @@ pub(crate) fn await_all(new: &Segment, seats: &[usize], expected: &[Expected]) {
 pub(crate) enum Standing {
     /// It lives in one of them.
     There,
-    /// It has gone, and has kept its place in one of them.
+    /// It has gone, and has kept its entry in one of them.
     Kept(Ending),
-    /// It has no place in any of them: it has given its place up, or the rings were removed.
+    /// It has no entry in any of them: it has given its entry up, or the rings were removed.
     GivenUp,
 }
 
@@ -123,14 +123,14 @@ pub(crate) fn standing(segment: &Segment, id: &str) -> io::Result<Standing> {
     Ok(standing)
 }
 
-/// Whether a consumer that has a place in an older ring is awaited in the ring in `segment`. If that cannot be told:
+/// Whether a consumer that has an entry in an older ring is awaited in the ring in `segment`. If that cannot be told:
 /// `true`.
 pub(crate) fn is_awaited(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| is_awaited_at(entry) && !is_gone_for_good(segment, entry))
 }
 
 /// Whether the ring in `segment` is kept for consumers that have gone: one has a [backlog](has_backlog) there; or one
-/// has a place under an id of its own, if the ring says what its messages are.
+/// has an entry under an id of its own, if the ring says what its messages are.
 pub(crate) fn keeps_places<S: Carries>(segment: &Arc<Segment>) -> bool {
     has_tag(segment) && has_place(segment) || has_backlog::<S>(segment)
 }
@@ -139,12 +139,12 @@ fn has_tag(segment: &Segment) -> bool {
     Schema::decode(segment.schema()).is_ok_and(|schema| schema.content_tag().is_some())
 }
 
-/// Whether a consumer under an id of its own has a place in the ring in `segment`, or is expected to move over to it.
+/// Whether a consumer under an id of its own has an entry in the ring in `segment`, or is expected to move over to it.
 fn has_place(segment: &Segment) -> bool {
     chosen(segment).any(|(_, entry)| !is_gone_for_good(segment, entry))
 }
 
-/// Whether a consumer that has gone has kept a place in the ring in `segment` and not read everything, or one is still
+/// Whether a consumer that has gone has kept an entry in the ring in `segment` and not read everything, or one is still
 /// expected to move over to it. An error proves nothing: the consumer may live.
 pub(crate) fn has_backlog<S: Carries>(segment: &Arc<Segment>) -> bool {
     has_backlog_of::<S>(segment, |index, entry| roster::ending_in(segment, entry, index).unwrap_or(None))
@@ -161,10 +161,10 @@ fn has_backlog_of<S: Carries>(segment: &Arc<Segment>, ending: impl Fn(usize, &En
 }
 
 /// Removes the ring in `segment`, which `place` leads to, if no process lives in it and no consumer that has gone needs
-/// it. In the newest ring of a stream that says what its messages are, a consumer with a place needs it.
+/// it. In the newest ring of a stream that says what its messages are, a consumer with an entry needs it.
 ///
 /// All its lock bytes are held while this looks which consumers need it. A consumer that has come and gone since the
-/// caller looked, and has kept its place, still has it. A new ring under that name is not removed. What cannot be
+/// caller looked, and has kept its entry, still has it. A new ring under that name is not removed. What cannot be
 /// removed now is removed with the ring that followed it.
 pub(crate) fn remove_unneeded<S: Carries>(segment: &Arc<Segment>, place: &Place, is_newest: bool) {
     // None lives, as far as there are locks. Each has stored how it went, or it was killed.
@@ -175,18 +175,18 @@ pub(crate) fn remove_unneeded<S: Carries>(segment: &Arc<Segment>, place: &Place,
     });
 }
 
-/// Whether the place is that of a consumer that is expected to move over from an older ring.
+/// Whether the entry is that of a consumer that is expected to move over from an older ring.
 fn is_awaited_at(entry: &Entry) -> bool {
     entry.ending(entry.status()) == Some(Ending::Awaited)
 }
 
-/// Whether the place is that of a consumer that was expected to move over from an older ring, and has given that up.
+/// Whether the entry is that of a consumer that was expected to move over from an older ring, and has given that up.
 pub(crate) fn is_gone_for_good(segment: &Segment, entry: &Entry) -> bool {
-    // Looked at again: its place may have been handed on before the older ring was removed.
+    // Looked at again: its entry may have been handed on before the older ring was removed.
     is_awaited_at(entry) && is_given_up(segment, entry) && is_awaited_at(entry)
 }
 
-/// Whether the consumer that is awaited at `entry` has given its place up in the older rings.
+/// Whether the consumer that is awaited at `entry` has given its entry up in the older rings.
 fn is_given_up(segment: &Segment, entry: &Entry) -> bool {
     matches!(standing(segment, &entry.member.id()), Ok(Standing::GivenUp))
 }
@@ -201,7 +201,7 @@ pub(crate) fn give_up<S: Carries>(segment: &Segment, id: &str) {
     tidy::<S>(segment);
 }
 
-/// Gives up the place of the consumer `id` in the ring `older`, in which it does not live. The caller must call
+/// Gives up the entry of the consumer `id` in the ring `older`, in which it does not live. The caller must call
 /// [`tidy`] afterwards.
 pub(crate) fn leave(older: &Segment, id: &str) {
     let Some((index, entry)) = place_of(older, id) else { return };
@@ -266,7 +266,7 @@ pub(crate) fn unread_in<S: Carries>(older: &Arc<Segment>) -> impl Fn(i64) -> boo
     }
 }
 
-/// For each consumer that has kept its place in the ring `older` and has nothing to read there: marks the place in
+/// For each consumer that has kept its entry in the ring `older` and has nothing to read there: marks the entry in
 /// which it is awaited in the `next` ring as kept. `false`: not for all of them, so `older` still has to keep them.
 fn hand_places_on(older: &Segment, next: &Segment) -> bool {
     let mut is_complete = true;
@@ -301,7 +301,7 @@ fn hand_places_on(older: &Segment, next: &Segment) -> bool {
     is_complete
 }
 
-/// Frees the places of consumers that were expected to move over to the ring in `segment`, and have given that up.
+/// Frees the entries of consumers that were expected to move over to the ring in `segment`, and have given that up.
 fn free_given_up(segment: &Segment) {
     for (index, entry) in chosen(segment) {
         if is_gone_for_good(segment, entry)
@@ -369,7 +369,7 @@ pub(crate) fn is_full(segment: &Segment) -> Result<bool, OpenError> {
 }
 
 /// The ids for which the ring `old` is kept: those of the consumers that are expected in the next ring. If none is
-/// expected there, those of the consumers that have places in `old`.
+/// expected there, those of the consumers that have entries in `old`.
 pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
     match expected {
         [] => ids(old),
@@ -377,17 +377,17 @@ pub(crate) fn readers(old: &Segment, expected: &[Expected]) -> Vec<String> {
     }
 }
 
-/// The ids that programs chose and that have places in the ring in `segment`.
+/// The ids that programs chose and that have entries in the ring in `segment`.
 pub(crate) fn ids(segment: &Segment) -> Vec<String> {
     chosen(segment).map(|(_, entry)| entry.member.id()).collect()
 }
 
-/// The place of the consumer that calls itself `id`.
+/// The entry of the consumer that calls itself `id`.
 pub(crate) fn place_of<'a>(segment: &'a Segment, id: &str) -> Option<(usize, &'a Entry)> {
     chosen(segment).find(|(_, entry)| entry.member.id() == id)
 }
 
-/// The places under ids that programs chose.
+/// The entries under ids that programs chose.
 fn chosen(segment: &Segment) -> impl Iterator<Item = (usize, &Entry)> {
     let entries = (0..).map_while(|index| Some((index, sections::entry(segment, index)?)));
     // A consumer that was joining and is dead never began.

@@ -1,4 +1,4 @@
-//! A consumer's place in the table: taking it, coming back to it, leaving it.
+//! A consumer's entry in the table: taking it, coming back to it, leaving it.
 //!
 //! An entry belongs to the process that holds its lock byte. The kernel drops that lock when the process dies, so
 //! nothing here rests on a clock. Consumers join one at a time, under the table's own lock byte: otherwise two could
@@ -47,24 +47,24 @@ pub enum JoinError {
         /// The process that has it, as seen in its own pid namespace.
         pid: u32,
     },
-    /// Every place for such consumers is taken. Create the ring with more places.
-    #[error("all {table_len} places for such consumers are in use; create the ring with places for more")]
+    /// Every entry for such consumers is taken. Create the ring with more entries.
+    #[error("all {table_len} entries for such consumers are in use; create the ring with entries for more")]
     TableFull {
-        /// How many places there are for them.
+        /// How many entries there are for them.
         table_len: usize,
     },
-    /// The ring keeps its places for consumers whose id begins with its prefix, and those for others are taken. If this
-    /// consumer is one of those, choose an id with that prefix; otherwise end one of the others.
+    /// The ring keeps its entries for consumers whose id begins with its prefix, and those for others are taken. If
+    /// this consumer is one of those, choose an id with that prefix; otherwise end one of the others.
     #[error(
-        "consumer `{id}` finds no place: this ring keeps its places for ids that begin with `{prefix}`, and the {places} for others are in use; \
+        "consumer `{id}` finds no entry: this ring keeps its entries for ids that begin with `{prefix}`, and the {places} for others are in use; \
          end one of those, or choose an id that begins so if the ring is meant for this consumer"
     )]
     NoPlaceForOthers {
         /// The id.
         id: String,
-        /// The prefix of the ids for which places are kept.
+        /// The prefix of the ids for which entries are kept.
         prefix: String,
-        /// How many places there are for others.
+        /// How many entries there are for others.
         places: usize,
     },
     /// Another consumer has been in the middle of joining for seconds: it is stopped.
@@ -100,7 +100,7 @@ impl From<io::Error> for JoinError {
     }
 }
 
-/// A place in the table, held by its lock byte.
+/// An entry in the table, held by its lock byte.
 pub(crate) struct Member {
     pub(crate) index: usize,
     /// The first sequence to read.
@@ -189,7 +189,7 @@ pub(crate) struct JoinRequest<'a> {
     pub(crate) rank: Option<u32>,
 }
 
-/// Takes a place in the table, or the place of the dead consumer of the same id.
+/// Takes an entry in the table, or the entry of the dead consumer of the same id.
 pub(crate) fn join<S: Carries>(memory: &Mapped<S>, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
     let begin = Instant::now();
     loop {
@@ -380,14 +380,14 @@ impl Member {
         entry.delivered.store(position, Ordering::Relaxed);
     }
 
-    /// Gives the place up, and wakes the producer, which may wait for it.
+    /// Gives the entry up, and wakes the producer, which may wait for it.
     pub(crate) fn leave<S: Carries>(self, memory: &Mapped<S>) {
         free(memory, self.index, self.epoch);
         let_go(memory.entry(self.index), self.claim);
         step!(LeaveWoken);
     }
 
-    /// Releases the lock of the place and keeps the place: it gates on, for a successor under the same id. Stores how
+    /// Releases the lock of the entry and keeps the entry: it gates on, for a successor under the same id. Stores how
     /// it went.
     pub(crate) fn keep<S: Carries>(self, memory: &Mapped<S>, ending: Ending) {
         let entry = memory.entry(self.index);

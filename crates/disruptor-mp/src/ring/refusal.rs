@@ -44,7 +44,7 @@ pub enum RefusalCause {
     OtherShape,
     /// A living process has its id.
     IdInUse,
-    /// The table has no place for it.
+    /// The table has no entry for it.
     TableFull,
     /// It may not use the ring.
     NotAllowed,
@@ -114,7 +114,7 @@ impl fmt::Display for RefusalCause {
             Self::OtherContent => "it expects another content tag",
             Self::OtherShape => "it expects a ring of another size, or asks for one that cannot be",
             Self::IdInUse => "a process alive has its id",
-            Self::TableFull => "the table of consumers has no place for it",
+            Self::TableFull => "the table of consumers has no entry for it",
             Self::NotAllowed => "it may not use the ring",
             Self::NoSpace => "there is no space for its own ring",
             Self::OtherRings => {

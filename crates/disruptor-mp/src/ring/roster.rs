@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// One consumer of a ring, as seen from outside. Positions go stale at once; `alive: false` stays true for this owner.
 ///
-/// Its *owner* is an end in some process. A place under an id that its program chose stays when the owner goes, unless
+/// Its *owner* is an end in some process. An entry under an id that its program chose stays when the owner goes, unless
 /// the owner gives it up; [`ending`](Self::ending) says how the owner went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,9 +29,9 @@ pub struct ConsumerInfo {
     pub rank: Option<u32>,
     /// The process of its owner, with the pid in the pid namespace of that process.
     pub process: ProcessIdentity,
-    /// Counts the owners that this place has had: two answers with the same number are about the same owner.
+    /// Counts the owners that this entry has had: two answers with the same number are about the same owner.
     pub owner: u64,
-    /// Whether its owner is there: it holds the lock of its place, which the kernel drops when its process ends.
+    /// Whether its owner is there: it holds the lock of its entry, which the kernel drops when its process ends.
     pub alive: bool,
     /// How its owner went; `None` while it is there. Except for [`Killed`](Ending::Killed), the process may live.
     pub ending: Option<Ending>,

@@ -139,9 +139,9 @@ pub struct SegmentPlan {
     pub slots: Section,
     /// Length of the whole segment in bytes, a multiple of 4096: what creation reserves.
     pub total_len: u64,
-    /// Places in the consumer table for the expected consumers.
+    /// Entries in the consumer table for the expected consumers.
     pub places: u32,
-    /// Further places in the consumer table, for other consumers.
+    /// Further entries in the consumer table, for other consumers.
     pub places_for_others: u32,
 }
 

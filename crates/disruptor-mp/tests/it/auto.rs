@@ -64,7 +64,7 @@ fn it_can_be_stopped_while_traffic_flows() {
             assert!(matches!(consumer.leave().unwrap(), AutoConsumerEnd::ShutDown));
             stop.store(true, Ordering::Relaxed);
             let producer = traffic.join().unwrap();
-            assert_eq!(producer.consumers(), [], "its place was given up");
+            assert_eq!(producer.consumers(), [], "its entry was given up");
         });
     }
 }
@@ -86,7 +86,7 @@ fn it_can_be_stopped_while_nothing_happens_and_by_dropping_it() {
         assert_eq!(ending(&producer), Some(Ending::Dropped));
         attach(place.clone()).handle_events_with(|_, _, _| ()).unwrap().leave().unwrap();
         assert_eq!(producer.consumers(), []);
-        // No consumer could come back to a place without an id.
+        // No consumer could come back to an entry without an id.
         drop(attach_shared_consumer::<Step>(place.clone(), 8).handle_events_with(|_, _, _| ()).unwrap());
         assert_eq!(producer.consumers(), []);
     });

@@ -1,4 +1,4 @@
-//! A consumer of records with its own thread: what its handler gets, and what happens to its place.
+//! A consumer of records with its own thread: what its handler gets, and what happens to its entry.
 
 use crate::stage::{eventually, everywhere, watchdog};
 use disruptor_mp::liveness::Ending;

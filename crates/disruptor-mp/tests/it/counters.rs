@@ -270,7 +270,7 @@ fn a_consumer_that_is_called_producer_shares_no_counter_with_the_producer() {
         assert_eq!(drain(&mut consumer).len(), 2);
         let owner = |id| of(&producer.ring_counters(), id, "producer").remove(0).owner;
         assert_eq!(owner(ids::EVENTS_PUBLISHED), CounterOwner::Producer { reign: 1 });
-        assert!(matches!(owner(ids::EVENTS_CONSUMED), CounterOwner::Consumer { place: 0, .. }));
+        assert!(matches!(owner(ids::EVENTS_CONSUMED), CounterOwner::Consumer { entry: 0, .. }));
     });
 }
 
@@ -330,7 +330,7 @@ fn a_snapshot_says_which_counter_a_number_is_and_whose() {
         for line in [
             "events_published = 3 events (producer; reign 1)",
             "events_published_bytes = 96 bytes (producer; reign 1)",
-            "events_consumed = 3 events (w; place 0, epoch 0)",
+            "events_consumed = 3 events (w; entry 0, epoch 0)",
             &format!("prefills = 7 (registered by process {})", std::process::id()),
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");

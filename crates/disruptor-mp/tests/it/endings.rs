@@ -95,7 +95,7 @@ fn a_drop_leaves_unless_the_place_is_to_be_kept() {
             assert_eq!(only(&producer), ("w".to_owned(), false, Some(Ending::Dropped)));
             let (_, _, how, text) = told(&mut producer);
             assert_eq!(how, Ending::Dropped);
-            assert!(text.contains("w was dropped and has kept its place; process") && !text.contains("dead"), "{text}");
+            assert!(text.contains("w was dropped and has kept its entry; process") && !text.contains("dead"), "{text}");
             let back = join(&place, "w");
             assert!(back.has_rejoined());
             back.leave();
@@ -203,7 +203,7 @@ fn a_ring_in_which_only_kept_places_are_left_is_collected() {
     consumer.keep_place();
     producer.dies();
     drop(consumer);
-    assert_eq!(shm.leftovers().len(), 1, "the drop of a kept place collects nothing");
+    assert_eq!(shm.leftovers().len(), 1, "the drop of a kept entry collects nothing");
     assert_eq!(gc(place).unwrap(), GcOutcome::Removed);
     shm.assert_nothing_left();
 }

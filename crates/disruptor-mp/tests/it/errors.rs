@@ -88,7 +88,7 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     );
     says(
         build(Builder::new(names.name("a"), 8).enable_discovery(5000)),
-        "a ring has places for 1 to 1024 consumers; 5000 were asked for",
+        "a ring has entries for 1 to 1024 consumers; 5000 were asked for",
     );
     says(
         build(Builder::new(names.name("a"), 1 << 40)),

@@ -200,7 +200,7 @@ fn a_child_locks_nothing_through_its_parents_handles() {
     everywhere_shared(|place| {
         let mut producer = ring(&place, 8).build_producer(step).unwrap();
         let dead = join(&place, "w");
-        // Its place is kept and its lock is free, as after a kill.
+        // Its entry is kept and its lock is free, as after a kill.
         let mut child = fork_then(|| {
             let refused = producer.evict_consumer("w").is_err() || !producer.evict_consumer("w").unwrap();
             i32::from(!refused)

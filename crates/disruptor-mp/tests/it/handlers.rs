@@ -280,7 +280,7 @@ fn in_its_own_handler<T: Send + 'static>(place: &Place, end: fn(AutoConsumer) ->
     *own.lock().unwrap() = Some(consumer);
     publish(&mut producer, 1);
     let answer = answered.recv_timeout(PATIENCE).expect("the handler returns");
-    // Its thread ends by itself, and gives up its place.
+    // Its thread ends by itself, and gives up its entry.
     eventually("the end of the thread", || producer.consumers().iter().all(|consumer| !consumer.alive));
     answer
 }

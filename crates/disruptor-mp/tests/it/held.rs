@@ -359,7 +359,7 @@ fn the_place_the_lock_and_the_bytes_live_until_the_last_message_is_gone() {
         assert!(is_in_use::<K>(place));
         assert_eq!(K::seen(&b), (1, 0));
         Release::release(b);
-        // The consumer should give up its place: it has.
+        // The consumer should give up its entry: it has.
         assert!(K::publish(&mut producer), "it holds the producer back although it has left");
     }
     for_both!(claim);
@@ -406,7 +406,7 @@ fn a_panic_that_drops_the_last_message_keeps_the_place_and_another_drop_does_not
         let again = take::<K>(&mut back, 0, 2);
         drop(back);
         drop(again);
-        assert_eq!(K::consumers(&producer), [], "it was not to keep its place");
+        assert_eq!(K::consumers(&producer), [], "it was not to keep its entry");
     }
     for_both!(claim);
 }

@@ -72,7 +72,7 @@ fn what_four_threads_have_answered_out_of_order_does_not_come_again_after_a_kill
     let (place, path) = (Place::from(shm.name("a")), dir.path().join("log"));
     File::create(&path).unwrap();
     let mut producer = ring(&place, 64).build_producer(step).unwrap();
-    // The place exists before the first event.
+    // The entry exists before the first event.
     join(&place, "w").keep_place();
     let is_over = AtomicBool::new(false);
     let (last, published) = std::thread::scope(|scope| {

@@ -24,7 +24,7 @@ enum Act {
         which: usize,
         panics: bool,
     },
-    /// The consumer is dropped and keeps its place. Every held message is released or given back, as the bits of
+    /// The consumer is dropped and keeps its entry. Every held message is released or given back, as the bits of
     /// `released` say. Then another consumer comes under its id.
     Return {
         released: u64,

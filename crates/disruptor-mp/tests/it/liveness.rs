@@ -181,8 +181,8 @@ fn a_rejoin_within_the_grace_period_is_recovery() {
     let victim = Arc::new(Mutex::new(None::<Actor>));
     let name = shm.name("a");
     let successor = Arc::clone(&victim);
-    // The first alert is about a stopped process. It is killed and another process takes its place, while the producer
-    // waits.
+    // The first alert is about a stopped process. It is killed and another process takes over its entry, while the
+    // producer waits.
     let config = config(&alerts, move |_| {
         let mut actor = successor.lock().unwrap();
         if let Some(stopped) = actor.take() {
@@ -281,7 +281,7 @@ fn a_watcher_reports_a_death_although_the_ring_is_not_full() {
         told.is_some()
     });
     assert_eq!(told, Some(died(pid)));
-    // When a consumer is back in its place, publishing works again.
+    // When a consumer is back in its entry, publishing works again.
     let _back = join(&place, "w");
     eventually("a publish", || publish_managed(&mut producer).is_ok());
 }
@@ -509,7 +509,7 @@ fn one_that_was_let_go_and_then_joins_and_leaves_is_an_alert_although_no_call_fo
         drop_by_panic(first);
         publish_managed(&mut producer).unwrap();
         for goes in 2..5 {
-            // Another consumer takes the free place, so this one comes back to a different place.
+            // Another consumer takes the free entry, so this one comes back to a different entry.
             let _other = join(&place, &format!("other{goes}"));
             publish_managed(&mut producer).unwrap();
             assert_eq!(ids_of(&alerts), vec!["w"; goes - 1], "the other is not required");

@@ -99,7 +99,7 @@ fn over_the_leftovers_of_a_system_that_was_killed_as_a_whole_it_waits_for_the_ne
     let mut next_one = SharedProducer::create(shm.name("r"), 8, || 0_u64).unwrap();
     assert_eq!(next_one.origin(), Origin::TookOver, "for what the one that was killed has not read");
     let (mut same, mut other) = (same.join().unwrap().unwrap(), other.join().unwrap().unwrap());
-    assert!(same.has_rejoined() && !other.has_rejoined(), "it has a place in the ring; the other one had none");
+    assert!(same.has_rejoined() && !other.has_rejoined(), "it has an entry in the ring; the other one had none");
     next_one.publish(|event| *event = 7).unwrap();
     assert_eq!([next(&mut same), next(&mut same)], [1, 7]);
     assert_eq!([next(&mut other), next(&mut other)], [1, 7]);

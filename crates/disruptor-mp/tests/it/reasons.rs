@@ -255,7 +255,7 @@ fn a_producer_without_a_descriptor_left_takes_the_dead_out_and_goes_on() {
     producer.does("publish 4");
     consumer.dies();
     assert_eq!(producer.does("publish 6"), "9");
-    // A consumer that keeps its place is also reported and can be evicted.
+    // A consumer that keeps its entry is also reported and can be evicted.
     let place = Place::from(shm.name("a"));
     let mut kept = join(&place, "w");
     kept.keep_place();

@@ -101,7 +101,7 @@ fn records_of_a_batch_that_was_in_hand_at_a_death_come_again_one_by_one_and_mark
     let place = Place::memfd("batch");
     let (mut producer, consumer) = ends(&place);
     publish(&mut producer, 5);
-    // The panic also drops the consumer, which keeps its place.
+    // The panic also drops the consumer, which keeps its entry.
     let panicked = catch_unwind(AssertUnwindSafe(move || {
         let mut consumer = consumer;
         let _batch = consumer.next_batch(4, Patience::Now).unwrap().unwrap();
@@ -184,7 +184,7 @@ fn a_batch_of_records_is_held_released_and_given_back_as_one_message() {
         // Dropped with its consumer: the successor gets them one by one.
         let batch = consumer.next_batch(3, Patience::Now).unwrap().unwrap().hold();
         drop(consumer);
-        assert!(producer.consumers()[0].alive, "the place is there as long as the batch is");
+        assert!(producer.consumers()[0].alive, "the entry is there as long as the batch is");
         assert_eq!(numbers(&batch), [5, 6, 7]);
         drop(batch);
         let mut again = super::record_batches::consumer(&place);

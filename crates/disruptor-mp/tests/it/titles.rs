@@ -77,7 +77,7 @@ fn every_refusal_of_a_consumer_by_bare_name_begins_with_the_title_in_the_header(
     says(
         plain().with_consumer_id("w-1").build_consumer(),
         &format!(
-            "{called} could not be joined: all 1 places for such consumers are in use; create the ring with places for more"
+            "{called} could not be joined: all 1 entries for such consumers are in use; create the ring with entries for more"
         ),
     );
     producer.hand_over();
@@ -114,11 +114,11 @@ fn every_refusal_of_a_producer_by_bare_name_begins_with_the_title_in_the_header(
     let successor = || plain().with_content_tag("steps/1").discover_consumer_with_prefix(1, "w-");
     says(
         build(plain().with_content_tag("steps/1").discover_consumer_with_prefix(2, "w-").take_over()),
-        &format!("{called}: number of places for consumers is 1, this program asks for 2"),
+        &format!("{called}: number of entries for consumers is 1, this program asks for 2"),
     );
     says(
         build(plain().with_content_tag("steps/1").discover_consumer_with_prefix(1, "x-").take_over()),
-        &format!("{called} keeps places for consumer ids that begin with `w-`, this program asks for `x-`"),
+        &format!("{called} keeps entries for consumer ids that begin with `w-`, this program asks for `x-`"),
     );
     says(
         build(successor().with_content_tag("steps/2").take_over()),

@@ -162,8 +162,8 @@ impl<T: Codec + 'static, F: Format> sealed::Receive for TypedConsumer<T, F> {
 ///
 /// Delivery is *at least once*, as for `C`, with one rule for cancelling: a message is taken in the same poll that
 /// hands it out, so a future that is dropped before it was ready has taken none. A message that was handed out is the
-/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its place: a consumer that
-/// attaches again under its id continues there. To give up the place, take [`into_inner`](Self::into_inner) and let
+/// caller's; see the methods. A task that is cancelled drops its consumer, which keeps its entry: a consumer that
+/// attaches again under its id continues there. To give up the entry, take [`into_inner`](Self::into_inner) and let
 /// that consumer leave.
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) returns. It ends when the ring was closed. If the ring ended
@@ -249,7 +249,7 @@ impl<C: Receive> AsyncConsumer<C> {
     /// As [`ready`](Self::ready).
     pub async fn next(&mut self) -> Result<C::Message<'_>, C::Error> {
         self.ready().await?;
-        // What `ready` has seen stays until it is taken, except in a forked child, which owns no place in the ring.
+        // What `ready` has seen stays until it is taken, except in a forked child, which owns no entry in the ring.
         self.consumer.next_now()?.ok_or_else(|| TransportError::from(ConsumeError::Forked).into())
     }
 

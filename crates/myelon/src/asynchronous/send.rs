@@ -219,7 +219,7 @@ impl<P: Publish> AsyncProducer<P> {
     /// Sends `message` and returns its sequence. Waits for room while the ring is full, as long as its consumers live.
     ///
     /// Cancel safe: it is sent in the poll that returns its sequence. A future that is dropped before it was ready has
-    /// sent nothing and reserved no place: the next call starts from the beginning. To limit the wait, wrap it in
+    /// sent nothing and reserved no room: the next call starts from the beginning. To limit the wait, wrap it in
     /// [`tokio::time::timeout`].
     ///
     /// # Errors

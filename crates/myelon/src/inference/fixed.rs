@@ -176,8 +176,8 @@ impl FixedTopology {
         format!("{}{WORKER_INFIX}", self.segment_name)
     }
 
-    /// The builder of the scheduler's end: it waits for all workers, and keeps a place for each of them. There are four
-    /// more places for other consumers.
+    /// The builder of the scheduler's end: it waits for all workers, and keeps an entry for each of them. There are
+    /// four more entries for other consumers.
     pub fn scheduler_builder<E: Event>(&self) -> SharedDisruptorBuilder<E> {
         let workers = self.worker_count.as_usize();
         SharedDisruptorBuilder::new(self.segment_name.as_str(), self.buffer_size)
@@ -281,7 +281,7 @@ mod tests {
         std::thread::scope(|scope| {
             let scheduler = scope.spawn(|| topology.build_scheduler::<u64>(|| 0).unwrap());
             let mut monitors = Vec::new();
-            eventually("a place for four monitors", PATIENCE, || {
+            eventually("an entry for four monitors", PATIENCE, || {
                 monitors.extend(monitor());
                 monitors.len() == 4
             })

@@ -76,7 +76,7 @@ pub enum Outcome {
         /// The bytes of the message.
         bytes: Vec<u8>,
     },
-    /// It is gone, and everything that it had published has been received. Its place is kept, with what it had not
+    /// It is gone, and everything that it had published has been received. Its entry is kept, with what it had not
     /// acknowledged. This stays the outcome until it comes back. If a successor is there before the death was reported,
     /// only [`Rejoined`](Self::Rejoined) is reported.
     Died {
@@ -86,10 +86,10 @@ pub enum Outcome {
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
         /// What happened to its end in the broadcast ring. [`Unknown`](Ending::Unknown) if that is no longer recorded:
-        /// its successor is gone as well before the scheduler looked, or its place was taken away.
+        /// its successor is gone as well before the scheduler looked, or its entry was taken away.
         how: Ending,
     },
-    /// Another process has taken its place. Reported once, after everything that the old process has sent and before
+    /// Another process has taken its entry. Reported once, after everything that the old process has sent and before
     /// anything from the new one. Messages of the new process can be received from now on: call again. It continues
     /// with the broadcasts where the old one stopped, so an answer may come twice;
     /// [`gather_for`](super::SchedulerEnd::gather_for) drops the second.
@@ -97,7 +97,7 @@ pub enum Outcome {
         /// The pid of the new process, in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place ended before it had joined, or could not join. This stays the outcome
+    /// The process that was to take its entry ended before it had joined, or could not join. This stays the outcome
     /// until another one comes.
     JoinFailed {
         /// The pid of the new process, not of the one whose entry it was to take.
@@ -107,7 +107,7 @@ pub enum Outcome {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// It has left in good order: it has given its place up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was
+    /// It has left in good order: it has given its entry up ([`WorkerEnd::leave`](super::WorkerEnd::leave)), or it was
     /// started by this scheduler and its process has ended with success. This stays the outcome until it comes back.
     Left,
     /// Its answer to the step that [`gather_for`](super::SchedulerEnd::gather_for) waits for was handed out before.
@@ -144,16 +144,16 @@ pub enum Change {
         /// `how` is not [`Killed`](Ending::Killed), the process may live.
         status: Option<ExitStatus>,
         /// What happened to its end in the broadcast ring. [`Unknown`](Ending::Unknown) if that is no longer recorded:
-        /// its successor is gone as well before the scheduler looked, or its place was taken away.
+        /// its successor is gone as well before the scheduler looked, or its entry was taken away.
         how: Ending,
     },
-    /// Another process has taken its place.
+    /// Another process has taken its entry.
     Rejoined {
         /// The pid of the new process, in its own pid namespace.
         pid: u32,
     },
-    /// The process that was to take its place ended before it had joined, or could not join. Also reported for a
-    /// process that wanted a place whose worker lives, or for which this scheduler has started another process.
+    /// The process that was to take its entry ended before it had joined, or could not join. Also reported for a
+    /// process that wanted an entry whose worker lives, or for which this scheduler has started another process.
     JoinFailed {
         /// The pid of the new process, not of the one whose entry it was to take.
         pid: u32,
@@ -207,13 +207,13 @@ pub(super) fn say_death(f: &mut fmt::Formatter<'_>, pid: u32, status: Option<&Ex
         write!(f, ", {status}")?;
     }
     match how {
-        // If it is not known how it went, it is not known either whether its place is kept.
+        // If it is not known how it went, it is not known either whether its entry is kept.
         Ending::Unknown => Ok(()),
-        _ => f.write_str("; its place is kept for the process that comes next"),
+        _ => f.write_str("; its entry is kept for the process that comes next"),
     }
 }
 
-/// Writes about a process that was to take a worker's place and failed.
+/// Writes about a process that was to take a worker's entry and failed.
 pub(super) fn say_failure(
     f: &mut fmt::Formatter<'_>,
     pid: u32,

@@ -5,7 +5,7 @@ use disruptor_mp::Place;
 /// Rings that are removed when this is dropped, unless a process lives in them. It is the last field of an end, so that
 /// the end itself has left them by then.
 ///
-/// A kept place of a dead worker does not protect a ring here: no process takes over the rings of a scheduler that is
+/// A kept entry of a dead worker does not protect a ring here: no process takes over the rings of a scheduler that is
 /// gone, so no worker comes back to it.
 #[derive(Default)]
 pub(super) struct Leftovers(Vec<Place>);

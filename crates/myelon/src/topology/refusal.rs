@@ -38,7 +38,7 @@ const LINE_BYTES_MAX: usize = 4096;
 /// The longest text. Each of its bytes may become three in a line.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// Why a process could not take a worker's place. `Display` writes one line.
+/// Why a process could not take a worker's entry. `Display` writes one line.
 ///
 /// ```
 /// use myelon::topology::{Change, SchedulerEnd};
@@ -55,7 +55,7 @@ const TEXT_BYTES_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRefusal {
-    /// The user's name for the worker whose place it was.
+    /// The user's name for the worker whose entry it was.
     pub worker: String,
     /// The pid of the process, in its own pid namespace.
     pub pid: u32,

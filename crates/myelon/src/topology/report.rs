@@ -36,14 +36,14 @@ pub enum Situation {
     },
     /// It has answered after the last broadcast, so nothing waits for it.
     Answered,
-    /// It is gone, and its place is kept for its successor.
+    /// It is gone, and its entry is kept for its successor.
     Dead {
         /// How its process ended, if it was started by this scheduler and the kernel has said so.
         status: Option<ExitStatus>,
         /// What happened to its end. Except for [`Killed`](Ending::Killed), the process may live.
         how: Ending,
     },
-    /// The process that was to take its place has ended before it had joined, or could not join.
+    /// The process that was to take its entry has ended before it had joined, or could not join.
     JoinFailed {
         /// How it ended; `None` if it has not, or if that cannot be known.
         status: Option<ExitStatus>,
@@ -87,14 +87,14 @@ pub struct WorkerReport {
     pub answers_waiting: u64,
     /// The number of its messages that [`gather_for`](super::SchedulerEnd::gather_for) has dropped.
     pub unwanted: Unwanted,
-    /// The process that was started to take its place, runs, and has not joined.
+    /// The process that was started to take its entry, runs, and has not joined.
     pub successor: Option<u32>,
     /// Whether it sleeps until this scheduler takes messages: its response ring has no room for the next one.
     pub waits_for_room: bool,
 }
 
 impl WorkerReport {
-    /// Whether something waits for this worker: a broadcast that it has not received or answered, or its place for a
+    /// Whether something waits for this worker: a broadcast that it has not received or answered, or its entry for a
     /// successor.
     pub fn is_waited_for(&self) -> bool {
         !matches!(self.situation, Situation::NothingSent | Situation::Answered | Situation::Left)
@@ -146,7 +146,7 @@ impl fmt::Display for WorkerReport {
                     (None, Some(facts)) if !is_over(facts.state) => write!(f, "; its process is {}", facts.state)?,
                     _ => {}
                 }
-                write!(f, "; its place is kept")?;
+                write!(f, "; its entry is kept")?;
             }
             Situation::JoinFailed { refusal: Some(refusal), .. } => write!(f, " is not there: {}", refusal.told())?,
             Situation::JoinFailed { status: Some(status), refusal: None } => {
@@ -341,7 +341,7 @@ mod tests {
                  its answer",
             ),
             (Situation::Answered, " has answered since broadcast 20; nothing is waiting for it"),
-            (Situation::Dead { status, how: Ending::Killed }, " has died: signal: 9 (SIGKILL); its place is kept"),
+            (Situation::Dead { status, how: Ending::Killed }, " has died: signal: 9 (SIGKILL); its entry is kept"),
             (
                 Situation::JoinFailed { status, refusal: None },
                 " is not there: the process that was started ended before it had joined: signal: 9 (SIGKILL)",

@@ -185,7 +185,7 @@ impl<F: Format> SchedulerEnd<F> {
         for is_last in [false, true] {
             match send(urgent) {
                 Err(TransportError::Full) if !is_last => {
-                    // A worker whose place in the broadcast ring was given away loses its place here too.
+                    // A worker whose entry in the broadcast ring was given away loses its entry here too.
                     let placed = broadcast.consumers();
                     let is_placed = |id: &str| placed.iter().any(|info| info.id == id);
                     for gone in urgent.check_peers().iter().filter(|gone| !is_placed(&gone.id)) {
@@ -276,7 +276,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Asks the kernel which workers live, and attaches to new response rings.
     pub(crate) fn look(&mut self) {
-        // In a forked child, the workers and the place in their rings belong to the parent.
+        // In a forked child, the workers and the entry in their rings belong to the parent.
         if self.is_forked() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Waiting for the process that takes a worker's place.
+//! Waiting for the process that takes a worker's entry.
 
 use super::answer::{Change, say_death, say_failure};
 use super::gather::left_until;
@@ -25,7 +25,7 @@ pub enum Arrival {
         /// The pid of its process, in that process's own pid namespace.
         pid: u32,
     },
-    /// The process that was to take the place ended before it had joined, or could not join.
+    /// The process that was to take the entry ended before it had joined, or could not join.
     JoinFailed {
         /// The pid of that process.
         pid: u32,
@@ -34,9 +34,9 @@ pub enum Arrival {
         /// Why it could not join, if it has said so.
         refusal: Option<JoinRefusal>,
     },
-    /// The worker has given its place up, and no process is on its way to take it.
+    /// The worker has given its entry up, and no process is on its way to take it.
     Left,
-    /// The worker's process has ended and its place is kept, but this scheduler starts the workers and has not started
+    /// The worker's process has ended and its entry is kept, but this scheduler starts the workers and has not started
     /// another process. Call [`restart`](SchedulerEnd::restart) first.
     Died {
         /// The pid of its process, in that process's own pid namespace.
@@ -74,7 +74,7 @@ impl<F: Format> SchedulerEnd<F> {
     /// after [`restart`](Self::restart) or started by another program. It sleeps between looks, some fifty a second.
     ///
     /// [`Endless`](Patience::Endless) waits until a process has joined as this worker, has failed to, or can come no
-    /// more: the place was given up, or the worker has died and this scheduler, which starts the workers, has started
+    /// more: the entry was given up, or the worker has died and this scheduler, which starts the workers, has started
     /// no other. `Managed` is the same, for a call that publishes nothing. If another program starts the workers, it
     /// waits for the successor of a dead worker. A failure to join ends one wait: the next call waits for the process
     /// that comes next.

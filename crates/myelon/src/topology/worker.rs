@@ -29,8 +29,8 @@ const MEETING_POLL: Duration = Duration::from_millis(1);
 /// A broadcast is acknowledged when its message is dropped. Answer first, then drop it: a worker that is killed in
 /// between answers twice when it comes back, instead of never.
 ///
-/// Dropping the end keeps the worker's place, with what it had not acknowledged, for its successor: an error that ends
-/// `main` and a panic lose nothing. The place is given up by [`leave`](Self::leave), or by dropping an end that was
+/// Dropping the end keeps the worker's entry, with what it had not acknowledged, for its successor: an error that ends
+/// `main` and a panic lose nothing. The entry is given up by [`leave`](Self::leave), or by dropping an end that was
 /// told that the topology is closed.
 ///
 /// ```
@@ -63,7 +63,7 @@ pub struct WorkerEnd<F: Format = Records> {
     responses: TransportProducer<F>,
     /// The urgent lane, if there is one and no handle has taken it.
     urgent: Option<Lane<F>>,
-    /// Set once the place was given up: then the place in the urgent lane is given up as well.
+    /// Set once the entry was given up: then the entry in the urgent lane is given up as well.
     has_left: Arc<OnceLock<()>>,
     rank: usize,
     /// The user's name for this worker.
@@ -163,7 +163,7 @@ impl<F: Format> WorkerEnd<F> {
     ///
     /// # Errors
     /// `Consume` with `Closed` when the scheduler has closed the topology and everything was read, with `ProducerDied`
-    /// when it has died, with `Replaced` when another scheduler has taken its place. That one does not accept the
+    /// when it has died, with `Replaced` when another scheduler has replaced it. That one does not accept the
     /// workers of the first.
     pub fn next(&mut self, patience: impl Into<Patience>) -> Result<Option<Broadcast<'_, F>>, TopologyError> {
         let Self { broadcasts, responses, urgent, name, .. } = self;
@@ -229,7 +229,7 @@ impl<F: Format> WorkerEnd<F> {
         TopologyError::of(&self.name, source)
     }
 
-    /// Leaves the topology before it is closed, and gives the place up: messages that were not acknowledged are lost to
+    /// Leaves the topology before it is closed, and gives the entry up: messages that were not acknowledged are lost to
     /// this rank, and a process that joins under it starts with the next broadcast.
     pub fn leave(mut self) {
         self.give_place_up();
@@ -315,8 +315,8 @@ impl<F: Format> Drop for WorkerEnd<F> {
             if let Some(lane) = &self.urgent {
                 self.leftovers.push(lane.consumer.place());
             }
-            // If a panic drops this end, its ring would stay because of the place that the scheduler has kept in it. No
-            // process comes back to that place.
+            // If a panic drops this end, its ring would stay because of the entry that the scheduler has kept in it. No
+            // process comes back to that entry.
             let _ = self.responses.remove_name();
         }
     }

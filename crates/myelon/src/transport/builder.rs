@@ -220,8 +220,8 @@ impl<F: Format> TransportBuilder<F> {
         self
     }
 
-    /// Keeps those places for consumers whose id begins with `prefix`; there are four more places for other consumers.
-    /// See [`discover_consumer_with_prefix`](SharedDisruptorBuilder::discover_consumer_with_prefix).
+    /// Keeps those entries for consumers whose id begins with `prefix`; there are four more entries for other
+    /// consumers. See [`discover_consumer_with_prefix`](SharedDisruptorBuilder::discover_consumer_with_prefix).
     #[must_use]
     pub fn with_consumer_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.consumer_prefix = Some(prefix.into());
@@ -317,8 +317,8 @@ impl<F: Format> TransportBuilder<F> {
     }
 
     /// The consumer's id. A consumer that comes back under it gets again what was not acknowledged, and the sender
-    /// waits for it: however the consumer ends, it keeps its place until it [leaves](TransportConsumer::leave) or has
-    /// read up to *closed*. A consumer without an id of its own keeps no place.
+    /// waits for it: however the consumer ends, it keeps its entry until it [leaves](TransportConsumer::leave) or has
+    /// read up to *closed*. A consumer without an id of its own keeps no entry.
     #[must_use]
     pub fn with_consumer_id(mut self, id: impl Into<String>) -> Self {
         self.settings.consumer_id = Some(id.into());
@@ -401,8 +401,8 @@ impl<F: Format> TransportBuilder<F> {
     }
 
     /// `build_producer` takes over the ring of a dead producer. It fails if there is no such ring, or no consumer that
-    /// still needs it. Such a consumer is one that lives, one that has kept its place and has something to read, or, in
-    /// a ring with a [content tag](Self::with_content_tag), any one that has kept its place.
+    /// still needs it. Such a consumer is one that lives, one that has kept its entry and has something to read, or, in
+    /// a ring with a [content tag](Self::with_content_tag), any one that has kept its entry.
     #[must_use]
     pub fn take_over(mut self) -> Self {
         self.settings.existing = Existing::TakeOver;

@@ -18,9 +18,9 @@ use std::mem::ManuallyDrop;
 /// Delivery is *at least once*: a message is acknowledged when it is dropped. A consumer that is killed, or dropped,
 /// and comes back under its id gets again what it had not acknowledged, [marked](Message::is_redelivered).
 ///
-/// A consumer whose id the program chose keeps its place however it is dropped: by an error that ends `main`, by a
+/// A consumer whose id the program chose keeps its entry however it is dropped: by an error that ends `main`, by a
 /// cancelled task, by a panic. Then the sender waits for the consumer to come back, and is told that it is gone. The
-/// place is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*. A sender that closes
+/// entry is given up by [`leave`](Self::leave), and by a consumer that has read up to *closed*. A sender that closes
 /// the stream ends it for absent consumers too: none can attach to it from then on.
 ///
 /// A message that [`next`](Self::next) lends is read and acknowledged before the next one. To answer out of order, or
@@ -265,7 +265,7 @@ impl<F: Format> TransportConsumer<F> {
         })
     }
 
-    /// Gives the place up: messages that were not acknowledged are lost to this id. The id is free, and the sender no
+    /// Gives the entry up: messages that were not acknowledged are lost to this id. The id is free, and the sender no
     /// longer waits for it. A sender that requires this consumer is told.
     pub fn leave(mut self) {
         self.leave_on_drop();

@@ -82,7 +82,7 @@ pub trait Format: Sized + 'static {
     /// [`ShapeError`]: there is no such ring.
     fn in_flight_for(depth: usize, message_bytes: usize) -> Result<usize, ShapeError>;
 
-    /// How many bytes of shared memory a ring of this depth takes, with places for that number of consumers.
+    /// How many bytes of shared memory a ring of this depth takes, with entries for that number of consumers.
     ///
     /// # Errors
     /// [`ShapeError`]: there is no such ring.

@@ -158,7 +158,7 @@ impl<F: Format> Deref for Message<'_, F> {
 /// A message that is dropped comes again at once: [`redeliveries`](Self::redeliveries) says how often.
 ///
 /// The sender waits for the oldest message that is not released. So does the consumer, once it has received 64 messages
-/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's place is kept until the last message is
+/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's entry is kept until the last message is
 /// released or dropped, even if the consumer was dropped. Until then its id is in use, also for this process.
 ///
 /// The end of the stream does not wait for held messages. A message that is given back after the end is returned by one

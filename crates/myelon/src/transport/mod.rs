@@ -8,7 +8,7 @@
 //! | receiving: in place, copied, by a handler | [`TransportConsumer::next`] and similar calls, [`Message`] |
 //! | keeping messages while newer ones are received | [`TransportConsumer::next_held`], [`HeldMessage`] |
 //! | a `for` loop | [`messages`](TransportConsumer::messages) |
-//! | watching, without a place in the ring | [`TransportTap`], [`MessageCopy`] |
+//! | watching, without an entry in the ring | [`TransportTap`], [`MessageCopy`] |
 //! | how messages are laid out in the ring | [`Format`]: [`Records`] (default), [`FixedFrame`], [`AlignedFixedFrame`] |
 //! | what can go wrong | [`TransportError`], [`Malformed`] |
 //! | frames without a ring, or over one's own | [`reassembly`], [`publish_framed_payload`], [`recv_framed_message`] |

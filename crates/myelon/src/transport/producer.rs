@@ -385,7 +385,7 @@ impl<F: Format> TransportProducer<F> {
         self.wait_for_consumer(id, patience)
     }
 
-    /// Ends this producer without closing the ring, for a producer that takes its place. A successor of the same type
+    /// Ends this producer without closing the ring, for the next producer. A successor of the same type
     /// takes the ring over if a consumer lives in it. A successor of another version of the type replaces the ring, and
     /// consumers with ids of their own miss nothing ([`message`](crate::codec::message), "Older versions"). Until then
     /// consumers get what is there and then `ProducerDied`, as after a kill. Dropping a producer closes its stream

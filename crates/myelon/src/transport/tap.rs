@@ -12,7 +12,7 @@ use disruptor_mp::{Patience, Place, RecordCopy, RecordTap, Sequence, or_end};
 use std::fmt;
 use std::ops::Deref;
 
-/// A reader of a transport, for monitors, recorders and lossy readers. The sender does not wait for it. It has no place
+/// A reader of a transport, for monitors, recorders and lossy readers. The sender does not wait for it. It has no entry
 /// in the ring, maps it read-only, and gets copies of whole messages: never a torn or partly overwritten one.
 ///
 /// It begins with the next message that is sent. It misses messages that were overwritten before it read them, and says

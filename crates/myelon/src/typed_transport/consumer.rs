@@ -19,7 +19,7 @@ use std::mem::ManuallyDrop;
 /// Receives every message of a ring from its own start on, in order, as values of type `T`; the sender waits for it.
 ///
 /// Delivery is *at least once*: a message is acknowledged when it is dropped, and what was not acknowledged comes
-/// again. A consumer whose id the program chose keeps its place however it is dropped, until it [leaves](Self::leave)
+/// again. A consumer whose id the program chose keeps its entry however it is dropped, until it [leaves](Self::leave)
 /// or has read up to *closed*: see [`TransportConsumer`].
 ///
 /// | to | use | the message is |

@@ -6,7 +6,7 @@
 //! | receiving: in place, owned, by a handler | [`TypedConsumer`], [`TypedMessage`] |
 //! | keeping messages while newer ones are received | [`TypedConsumer::next_held`], [`HeldTyped`] |
 //! | a `for` loop | [`messages`](TypedConsumer::messages) |
-//! | watching, without a place in the ring | [`TypedTap`], [`TypedCopy`] |
+//! | watching, without an entry in the ring | [`TypedTap`], [`TypedCopy`] |
 //! | what can go wrong | [`TypedPublishError`], [`TypedReceiveError`] |
 //!
 //! A stream says what its messages are: the type's [tag](crate::codec::TypeTag) is in the ring, and a consumer of

@@ -137,7 +137,7 @@ fn a_reader_that_is_killed_with_messages_of_two_rings_in_hand_gets_exactly_those
     let (_watchdog, names) = (watchdog(), ShmGuard::new());
     let name = names.name("s");
     let mut old = writer(&name, 1);
-    // The place is there before the first message.
+    // The entry is there before the first message.
     drop(reader(&name));
     (0..5).for_each(|number| old.publish(number));
     let mut victim = Respawn::test(test_name!(victim_that_holds_and_goes_on)).env(RING, &name).piped_stdin().spawn();

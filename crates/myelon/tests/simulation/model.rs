@@ -16,7 +16,7 @@ struct Reader {
     is_alive: bool,
     /// The next message, as an index into what was sent.
     next: usize,
-    /// Everything before this was handed out at least once, to this reader or to an earlier owner of its place.
+    /// Everything before this was handed out at least once, to this reader or to an earlier owner of its entry.
     handed_out: usize,
     /// Everything before this must be marked as handed out before.
     marked_until: usize,
@@ -43,7 +43,7 @@ impl Model {
         assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
     }
 
-    /// A reader joined at message `start`, or came back to the place that it had in this ring. The first one begins
+    /// A reader joined at message `start`, or came back to the entry that it had in this ring. The first one begins
     /// with what is there.
     pub(crate) fn joined(&mut self, reader: usize, has_rejoined: bool, start: usize) {
         assert_eq!(has_rejoined, self.readers.contains_key(&reader), "reader {reader} has rejoined");

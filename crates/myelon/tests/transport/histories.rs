@@ -95,7 +95,7 @@ struct Sent {
 
 /// What is known of a consumer, alive or dead.
 struct Consumer<F: Subject> {
-    /// `None`: it died, and its place is kept.
+    /// `None`: it died, and its entry is kept.
     end: Option<FramedTransportConsumer<F>>,
     /// The messages that it must still receive.
     due: VecDeque<Sent>,
@@ -135,7 +135,7 @@ impl<F: Subject> Scene<F> {
             Act::SenderReturns => self.sender_returns(),
             Act::Join { who, start } => self.join(who, start),
             Act::Leave { who } => {
-                // A dead consumer cannot leave: its place is kept.
+                // A dead consumer cannot leave: its entry is kept.
                 if let Some(end) = self.consumers[who].as_mut().and_then(|consumer| consumer.end.take()) {
                     end.leave();
                     self.consumers[who] = None;

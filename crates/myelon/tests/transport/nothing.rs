@@ -1,4 +1,4 @@
-//! What zero means: no bytes, no room, no places, no time.
+//! What zero means: no bytes, no room, no entries, no time.
 
 use crate::stage::{Aligned, Small, Subject, watchdog};
 use myelon::transport::{

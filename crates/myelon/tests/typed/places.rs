@@ -1,4 +1,4 @@
-//! A consumer's place stays its own until it leaves or has read to the end: dropping a consumer loses no message.
+//! A consumer's entry stays its own until it leaves or has read to the end: dropping a consumer loses no message.
 
 use crate::messages::{BincodeStep, Sequence, Step};
 use crate::stage::Frame;
@@ -125,7 +125,7 @@ fn leaving_gives_the_place_up<F: Format>(depth: usize) {
         let mut witness = TypedConsumer::<BincodeStep, F>::attach(&place, 0, MyelonWaitStrategy::Adaptive).unwrap();
         producer.publish(&step(0), 0).unwrap();
         leave(&place);
-        assert_eq!(producer.consumers().len(), 1, "beside the witness, a place is kept");
+        assert_eq!(producer.consumers().len(), 1, "beside the witness, an entry is kept");
         for id in 1..100 {
             producer.publish(&step(id), 0).unwrap();
             while witness.receive_owned(Patience::Now).unwrap().is_some() {}

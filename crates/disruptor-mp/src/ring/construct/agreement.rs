@@ -60,14 +60,14 @@ pub(in crate::ring) fn check_shape<S: Carries>(segment: &Segment, capacity: usiz
     Ok(schema)
 }
 
-/// A producer goes on only in a ring with the places that it asks for, kept for the consumers that it asks for.
+/// A producer goes on only in a ring with the entries that it asks for, kept for the consumers that it asks for.
 pub(super) fn check_table(segment: &Segment, request: &ProducerRequest) -> MultiProcessResult<()> {
     let place = segment.called();
     let (found, wanted) = (u64::from(segment.header().places), request.places as u64);
     if found != wanted {
         return Err(MultiProcessError::IncompatibleLayout {
             place,
-            field: "number of places for consumers",
+            field: "number of entries for consumers",
             found,
             wanted,
         });

@@ -175,7 +175,7 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
         }
         MultiProcessError::from_join(memory.segment().called(), error)
     })?;
-    // Only now: until it has its place here, those places show that it will come.
+    // Only now: until it has its entry here, those entries show that it will come.
     left.iter().for_each(|older| lineage::leave(older, id.as_str()));
     if newest.header().predecessor != 0 {
         // This also removes what other processes left that were killed before they could remove it.
@@ -190,8 +190,8 @@ fn attach<S: Carries>(request: &ConsumerRequest) -> MultiProcessResult<ConsumerB
 }
 
 /// The ring that a consumer reads next, of the rings that follow each other at one place up to the `newest`. It is the
-/// oldest one in which the consumer has something to read, or lives. Also returns the rings in which it has a place and
-/// nothing to read. `after`: the ring that it comes from.
+/// oldest one in which the consumer has something to read, or lives. Also returns the rings in which it has an entry
+/// and nothing to read. `after`: the ring that it comes from.
 fn to_read<S: Carries>(
     newest: &Arc<Segment>,
     id: &ConsumerId,

@@ -35,7 +35,7 @@ use std::sync::Arc;
 pub(crate) struct ProducerRequest {
     pub(crate) place: Place,
     pub(crate) capacity: usize,
-    /// Places in the table for the consumers that are asked for.
+    /// Entries in the table for the consumers that are asked for.
     pub(crate) places: usize,
     pub(crate) max_buffer: Option<usize>,
     pub(crate) content_tag: Option<String>,

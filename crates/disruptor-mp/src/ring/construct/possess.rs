@@ -25,8 +25,8 @@ const ATTEMPTS: usize = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Takes over the ring of a dead producer if a consumer of the same events needs it, and replaces it otherwise. A
-    /// consumer that lives in the ring needs it. So does a consumer that has kept its place and has not read
-    /// everything. In a ring with a content tag, it is enough that a consumer has kept its place.
+    /// consumer that lives in the ring needs it. So does a consumer that has kept its entry and has not read
+    /// everything. In a ring with a content tag, it is enough that a consumer has kept its entry.
     #[default]
     TakeOverOrReplace,
     /// Leaves the ring as it is, and fails.

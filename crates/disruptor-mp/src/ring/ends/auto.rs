@@ -34,8 +34,8 @@ pub enum AutoConsumerEnd {
 ///
 /// However the thread ends, the ring keeps what was not acknowledged for the consumer that attaches again under its id,
 /// as after [`keep_place`](crate::ConsumerEnd::keep_place): when it is stopped or dropped, when its handler panics,
-/// when its producer has died. In two cases the place is given up: by [`leave`](Self::leave), and when everything up to
-/// *closed* was handled. Without an id there is no place to keep.
+/// when its producer has died. In two cases the entry is given up: by [`leave`](Self::leave), and when everything up to
+/// *closed* was handled. Without an id there is no entry to keep.
 ///
 /// While the operating system refuses to say whether the producer lives (for instance because its descriptors were
 /// closed), the thread handles what is published, looking once in 20 ms. It then notices *closed* and *replaced*, but
@@ -96,7 +96,7 @@ pub(crate) enum NotStarted {
 #[derive(Debug, Default)]
 struct Orders {
     stop: AtomicBool,
-    /// To give the place up at the end.
+    /// To give the entry up at the end.
     leave: AtomicBool,
 }
 
@@ -133,7 +133,7 @@ impl AutoConsumer {
                     Err(end) => return AutoConsumerEnd::RingEnded(end),
                 }
             }
-            // A thread that may not run has handled nothing. It gives up its own place, and keeps the place of a
+            // A thread that may not run has handled nothing. It gives up its own entry, and keeps the entry of a
             // predecessor that it was to continue.
             if told.leave.load(Ordering::Relaxed) || (!may_run && !consumer.has_rejoined()) {
                 consumer.leave_on_drop();
@@ -143,7 +143,7 @@ impl AutoConsumer {
         let thread = Companion::start("myelon-consumer", run).map_err(NotStarted::Thread)?;
         // The thread sends before any code of the user runs.
         if let Err(error) = is_pinned.recv().unwrap_or(Ok(())) {
-            // Before the error is returned, its place is free or kept.
+            // Before the error is returned, its entry is free or kept.
             drop(thread.join());
             return Err(error);
         }
@@ -181,12 +181,12 @@ impl AutoConsumer {
         self.join()
     }
 
-    /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the place up: what was not handled is lost to this id,
-    /// and the id is free. A thread that had ended by itself before has kept its place, unless it had handled
+    /// [`shutdown_and_join`](Self::shutdown_and_join), and gives the entry up: what was not handled is lost to this id,
+    /// and the id is free. A thread that had ended by itself before has kept its entry, unless it had handled
     /// everything up to *closed*.
     ///
     /// # Errors
-    /// The handler's panic; the place is kept.
+    /// The handler's panic; the entry is kept.
     pub fn leave(self) -> std::thread::Result<AutoConsumerEnd> {
         // This store comes before the order to stop. The Release of that order makes it visible.
         self.orders.leave.store(true, Ordering::Relaxed);

@@ -22,8 +22,8 @@ use std::time::Instant;
 /// seen it. A consumer that is killed and comes back under its id gets what it had not acknowledged again, marked
 /// [redelivered](Lease::is_redelivered).
 ///
-/// Dropping the consumer gives its place up, and with it what was not acknowledged, unless the program asked for
-/// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the place of a consumer whose id the program
+/// Dropping the consumer gives its entry up, and with it what was not acknowledged, unless the program asked for
+/// [`keep_place`](Self::keep_place). A panic that drops the consumer keeps the entry of a consumer whose id the program
 /// chose: a consumer that attaches again under that id, in any process, continues as after a death.
 ///
 /// ```
@@ -328,7 +328,7 @@ impl<E: Event, F: SlotForm> SharedConsumer<E, F> {
         true
     }
 
-    /// Gives the place up, even after `keep_place`: what was not acknowledged is lost to this id, and the id is free. A
+    /// Gives the entry up, even after `keep_place`: what was not acknowledged is lost to this id, and the id is free. A
     /// producer that requires this consumer is told.
     pub fn leave(mut self) {
         self.end.leave_on_drop();

@@ -7,7 +7,7 @@ use super::patience::Patience;
 use crate::ring::memory::layout::Carries;
 use crate::{CounterHandle, CountersFile};
 
-/// What every consumer offers, whatever its ring carries: its producer, its place in the ring, its counters, reports.
+/// What every consumer offers, whatever its ring carries: its producer, its entry in the ring, its counters, reports.
 ///
 /// [`SharedConsumer`](crate::SharedConsumer), [`RecordConsumer`](crate::RecordConsumer) and the consumers of the layers
 /// above have these methods themselves; the trait is for code that takes any of them. It is sealed. No end lends out
@@ -66,8 +66,8 @@ pub trait HasConsumer {
         self.base().is_replaced()
     }
 
-    /// This consumer has its place in the next ring. So dropping it gives its place in this ring up, once everything
-    /// that it was handed is released. If something is given back, the place is kept for a successor.
+    /// This consumer has its entry in the next ring. So dropping it gives its entry in this ring up, once everything
+    /// that it was handed is released. If something is given back, the entry is kept for a successor.
     fn go_over(&mut self) {
         self.base_mut().0.go_over();
     }
@@ -78,7 +78,7 @@ pub trait HasConsumer {
     }
 
     /// The counter `id` of this consumer. It must not be kept longer than the consumer: another consumer then has its
-    /// place.
+    /// entry.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)
     }
@@ -195,18 +195,18 @@ macro_rules! consumer_end_methods {
             $crate::__face_method!($in; ConsumerEnd::doorbell(self); self.base().doorbell())
         }
 
-        /// From now on, dropping this consumer keeps its place: the ring keeps what it has not acknowledged for the
-        /// consumer that attaches next under its id. In two cases the place is still given up: by `leave`, and when
+        /// From now on, dropping this consumer keeps its entry: the ring keeps what it has not acknowledged for the
+        /// consumer that attaches next under its id. In two cases the entry is still given up: by `leave`, and when
         /// everything up to *closed* was read. For work that must not be lost when an error, a cancelled task or a
-        /// panic drops its consumer. A producer that waits for the place is told, as after a death.
+        /// panic drops its consumer. A producer that waits for the entry is told, as after a death.
         ///
-        /// A panic that drops the consumer keeps the place in any case. No consumer attaches again under an id that the
-        /// library made, so such a place is never kept.
+        /// A panic that drops the consumer keeps the entry in any case. No consumer attaches again under an id that the
+        /// library made, so such an entry is never kept.
         $($vis)* fn keep_place(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::keep_place(self); self.base_mut().0.keep_place())
         }
 
-        /// From now on, dropping this consumer gives its place up, even after [`keep_place`](Self::keep_place) and
+        /// From now on, dropping this consumer gives its entry up, even after [`keep_place`](Self::keep_place) and
         /// while a panic unwinds. For ends that hold this one and have a `leave` of their own.
         $($vis)* fn leave_on_drop(&mut self) {
             $crate::__face_method!($in; ConsumerEnd::leave_on_drop(self); self.base_mut().0.leave_on_drop())

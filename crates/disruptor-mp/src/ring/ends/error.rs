@@ -27,13 +27,14 @@ pub enum PublishError {
     /// that nothing will follow. Build a new one.
     #[error("the ring is closed")]
     Closed,
-    /// The consumer that the producer waits for has no owner, and its place is kept: its process died, or its end was
-    /// dropped without giving its place up, for instance by a panic. Attach again under its id, evict it, or give up.
+    /// The consumer that the producer waits for has no owner, and its entry is kept: its process died, or its end was
+    /// dropped without giving its entry up, for instance by a panic. Attach again under its id, evict it, or give up.
     #[error("consumer `{id}` (process {pid}) {}: {report}", went(*how))]
     ConsumerDied {
         /// Its id.
         id: String,
-        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was
+        /// killed.
         pid: u32,
         /// How it went.
         how: Ending,
@@ -49,7 +50,7 @@ pub enum PublishError {
         /// The consumer that held the ring back.
         report: Box<StallReport>,
     },
-    /// The operating system refused to say whether the awaited consumer lives, or to free its place. Nothing was
+    /// The operating system refused to say whether the awaited consumer lives, or to free its entry. Nothing was
     /// concluded. Try again.
     #[error("it is not known whether a consumer lives: {report}")]
     Os {
@@ -165,7 +166,8 @@ pub enum ConsumeError {
     /// takes the ring over, it goes on: keep waiting, or give up.
     #[error("the producer {}: {report}", went(*how))]
     ProducerDied {
-        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was killed.
+        /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was
+        /// killed.
         pid: u32,
         /// How it went.
         how: Ending,

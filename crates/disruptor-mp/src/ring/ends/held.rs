@@ -16,7 +16,7 @@ use std::ops::Deref;
 /// task, drop it as well.
 ///
 /// The producer waits for the oldest event that is not released. So does the consumer, once it was handed 64
-/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's place is kept until the last held event is
+/// ([`HELD_MAX`](crate::HELD_MAX)) counted from that one. The consumer's entry is kept until the last held event is
 /// gone, even if the consumer was dropped. Until then its id is in use.
 ///
 /// ```

@@ -1,6 +1,6 @@
-//! What a consumer shares with its held messages: its place in the table, and the list of what is held.
+//! What a consumer shares with its held messages: its entry in the table, and the list of what is held.
 //!
-//! The place, its lock and the mapping live as long as the consumer or one of its messages. In the child of a fork all
+//! The entry, its lock and the mapping live as long as the consumer or one of its messages. In the child of a fork all
 //! of this is a copy that does nothing. It takes no lock, because a thread that does not exist in the child may hold
 //! the lock.
 
@@ -206,18 +206,18 @@ impl<S: Carries> Drop for Holding<S> {
     }
 }
 
-/// A consumer that is gone, and has its place until its last message is gone, too.
+/// A consumer that is gone, and has its entry until its last message is gone, too.
 pub(super) struct Departure {
     pub(super) member: Member,
     pub(super) counters: EndCounters,
-    /// How it goes; `None` if it gives its place up.
+    /// How it goes; `None` if it gives its entry up.
     pub(super) ending: Option<Ending>,
-    /// What it was to do with its place.
+    /// What it was to do with its entry.
     pub(super) parting: Parting,
 }
 
 impl Departure {
-    /// A message was given back after the consumer has gone. The place is kept for a successor if it would have been
+    /// A message was given back after the consumer has gone. The entry is kept for a successor if it would have been
     /// kept had the message been given back before; if by a panic, as if the panic had dropped the consumer.
     fn note_returned(&mut self) {
         if self.ending.is_none() && self.parting != Parting::LeavesAlways {
@@ -228,7 +228,7 @@ impl Departure {
         }
     }
 
-    /// Gives the place up, or releases its lock and keeps the place.
+    /// Gives the entry up, or releases its lock and keeps the entry.
     pub(super) fn finish<S: Carries>(self, memory: &Mapped<S>) {
         self.counters.end();
         let is_kept = self.ending.is_some();

@@ -77,7 +77,7 @@ struct Required {
     /// call had found that owner again.
     alerted: Option<(usize, u64)>,
     /// The failure action has excused it: it is required again once it is back. For each entry, the epoch at that time:
-    /// a place that it gets later is in a later epoch.
+    /// an entry that it gets later is in a later epoch.
     excused: Option<Vec<u64>>,
 }
 
@@ -102,7 +102,7 @@ impl Met {
 enum Missing {
     /// It has not joined yet.
     NotMet,
-    /// Number `of` of the required consumers, which had entry `index`, has gone. `kept`: its place is kept.
+    /// Number `of` of the required consumers, which had entry `index`, has gone. `kept`: its entry is kept.
     Gone { of: usize, index: usize, info: Box<ConsumerInfo>, kept: bool },
 }
 
@@ -360,7 +360,7 @@ impl<S: Carries> ProducerSide<S> {
             Fallen::Kept(info) => Ok(Some(Missing::Gone { of, index, info: Box::new(info), kept: true })),
             Fallen::Awaited => Ok(Some(Missing::NotMet)),
             Fallen::Freed(_) => Ok(self.nowhere(of)),
-            // It gave its place up between the looks.
+            // It gave its entry up between the looks.
             Fallen::No if !memory.entry(index).status().gates() => Ok(self.nowhere(of)),
             Fallen::No => {
                 let required = &mut self.management.required[of];
@@ -372,7 +372,7 @@ impl<S: Carries> ProducerSide<S> {
         }
     }
 
-    /// Required consumer number `of` has no place in the table.
+    /// Required consumer number `of` has no entry in the table.
     fn nowhere(&self, of: usize) -> Option<Missing> {
         let required = &self.management.required[of];
         let memory = self.core.memory();
@@ -493,7 +493,7 @@ impl<S: Carries> ProducerSide<S> {
     }
 
     fn refused(&self, info: &ConsumerInfo, error: &std::io::Error) -> StallReport {
-        let refused = Some(RefusedCall::new("looking at its lock, or freeing its place", error));
+        let refused = Some(RefusedCall::new("looking at its lock, or freeing its entry", error));
         StallReport { refused, ..self.report_missing(info, Duration::ZERO, NextStep::GiveUp) }
     }
 

@@ -121,7 +121,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     ///
     /// # Errors
     /// `RingBufferFull`: `fill` has not run; try later. A producer that is shut also gives this answer, and so does a
-    /// handle that a fork has carried into a child process. The call frees the places of dead consumers under ids that
+    /// handle that a fork has carried into a child process. The call frees the entries of dead consumers under ids that
     /// are not used again; for the others ask [`check_peers`](Self::check_peers).
     #[inline]
     pub fn try_publish(&mut self, fill: impl FnOnce(&mut E)) -> Result<Sequence, RingBufferFull> {
@@ -324,7 +324,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
     /// Closes the ring: consumers read what is left and then get `Closed`. Dropping the producer does the same.
     pub fn close(self) {}
 
-    /// Leaves without closing the ring, for a producer that takes its place. A producer of the same messages takes the
+    /// Leaves without closing the ring, for the next producer. A producer of the same messages takes the
     /// ring over if a consumer lives in it or has not read everything; a producer of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.

@@ -26,8 +26,8 @@ pub enum Origin {
     /// There was nothing under the name.
     Created,
     /// The last producer was dead, and the ring goes on after the last published event. Some consumer needed it: one
-    /// lives in it, or has kept its place and not read everything; in a ring with a content tag, one that has kept its
-    /// place at all.
+    /// lives in it, or has kept its entry and not read everything; in a ring with a content tag, one that has kept its
+    /// entry at all.
     TookOver,
     /// The last producer was dead and there was no such consumer: a new ring has replaced the old one.
     Replaced,

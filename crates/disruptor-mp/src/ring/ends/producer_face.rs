@@ -62,8 +62,8 @@ pub trait HasProducer {
         self.base().refusal_words(rank)
     }
 
-    /// The counter `id` of this producer. It must not be kept longer than the producer: another producer then has its
-    /// place.
+    /// The counter `id` of this producer. It must not be kept longer than the producer: another producer then counts
+    /// there.
     fn counter(&self, id: u32) -> CounterHandle {
         self.base().counter(id)
     }
@@ -117,7 +117,7 @@ macro_rules! producer_end_methods {
         }
 
         /// Whether waiting for room has become pointless: the consumer that holds the ring back has no owner and its
-        /// place is kept, or the ring was replaced. Frees places without an owner that no consumer can come back to.
+        /// entry is kept, or the ring was replaced. Frees entries without an owner that no consumer can come back to.
         /// For loops that do not wait and find the ring full; looks at flags and at one lock.
         ///
         /// # Errors
@@ -200,7 +200,7 @@ macro_rules! producer_end_methods {
         }
 
         /// The consumers without an owner, with one look at the kernel's locks per consumer;
-        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Places that no consumer can come back to
+        /// [`ending`](disruptor_mp::ConsumerInfo::ending) says how each went. Entries that no consumer can come back to
         /// are freed. For loops that do not publish: a call that publishes into a full ring is told anyway.
         $($vis)* fn check_peers(&mut self) -> Vec<$crate::ConsumerInfo> {
             $crate::__face_method!($in; ProducerEnd::check_peers(self); self.base_mut().0.check_peers())
@@ -246,7 +246,7 @@ macro_rules! producer_end_methods {
         ///
         /// # Errors
         /// `NoRequiredConsumers` if the list is empty; `InvalidConsumerId` if one of the ids can be no consumer's;
-        /// `TooManyExpected` if the table has fewer places; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a
+        /// `TooManyExpected` if the table has fewer entries; `InvalidSetting` if `MYELON_SHUTDOWN_GRACE_MS` is not a
         /// number of milliseconds.
         $($vis)* fn enable_required_consumer_liveness(
             &mut self,

@@ -275,7 +275,7 @@ impl<S: Carries> ProducerSide<S> {
         Ok(evicted)
     }
 
-    /// How many of the expected consumers have joined. One that has gone and whose place is kept counts: its place
+    /// How many of the expected consumers have joined. One that has gone and whose entry is kept counts: its entry
     /// gates.
     pub(super) fn joined(&self) -> usize {
         let has_joined = |consumer: &&ConsumerInfo| {
@@ -346,7 +346,7 @@ impl<S: Carries> Drop for ProducerSide<S> {
         self.core.close(if is_abandoned { ABANDONED } else { CLOSED });
         step!(CloseWoken);
         // A producer that a panic has dropped has not closed its ring. The ring stays for the next producer, as after a
-        // kill, if a consumer lives in it or has kept a place in it.
+        // kill, if a consumer lives in it or has kept an entry in it.
         if is_abandoned && self.consumers().iter().any(|consumer| consumer.alive || !consumer.id_is_generated) {
             return;
         }

@@ -371,7 +371,7 @@ impl<S: Carries> RoomWait<'_, S> {
         Blocked::Os { report: Box::new(StallReport { refused, ..self.report(index, NextStep::GiveUp) }) }
     }
 
-    /// A consumer without an owner whose place is kept: it is evicted, or waited for, or ends the wait.
+    /// A consumer without an owner whose entry is kept: it is evicted, or waited for, or ends the wait.
     fn died(&mut self, index: usize, gone: ConsumerInfo) -> Option<Blocked> {
         if self.watch == Watch::Managed && self.producer.is_required(&gone.id) {
             return Some(Blocked::Gone);
@@ -397,7 +397,7 @@ impl<S: Carries> RoomWait<'_, S> {
                     self.look_again();
                     None
                 }
-                Err(error) => Some(self.refused(index, "locking its place to evict it", &error)),
+                Err(error) => Some(self.refused(index, "locking its entry to evict it", &error)),
             },
             NextStep::KeepWaiting => None,
             _ => {
@@ -500,7 +500,7 @@ impl<S: Carries> Awaited for RoomWait<'_, S> {
                 return None;
             }
             Ok(Fallen::Kept(gone)) => return self.died(index, gone),
-            Err(error) => return Some(self.refused(index, "looking at its lock, or freeing its place", &error)),
+            Err(error) => return Some(self.refused(index, "looking at its lock, or freeing its entry", &error)),
         }
         self.look_again();
         self.consult_monitor(Instant::now())

@@ -24,7 +24,7 @@ use std::marker::PhantomData;
 /// Rings of more slots than this are refused: sequences of one lap must stay far from the ends of `i64`.
 pub const CAPACITY_MAX: usize = 1 << 40;
 
-/// Places in the table for consumers, unless the builder says otherwise.
+/// Entries in the table for consumers, unless the builder says otherwise.
 pub const DEFAULT_MAX_CONSUMERS: usize = 64;
 
 /// The longest table: a rescan looks at every entry in use.
@@ -36,7 +36,7 @@ pub(crate) const COUNTERS_OF_APPLICATION: u32 = 32;
 /// The counters of the largest table of consumers fit into one table of counters.
 const _: counters::Shape = counters::Shape::ring((TABLE_LEN_MAX + PLACES_FOR_OTHERS) as u32, COUNTERS_OF_APPLICATION);
 
-/// Places in the table beyond those that were asked for: for monitors, recorders and the like.
+/// Entries in the table beyond those that were asked for: for monitors, recorders and the like.
 pub const PLACES_FOR_OTHERS: usize = 4;
 
 /// What a ring carries: [`Slots`] of events, or [`Lines`] with records over them. Sealed. Everything below the public
@@ -244,9 +244,9 @@ pub enum ShapeError {
         message_bytes: usize,
     },
     /// The table is part of the segment and has a fixed length.
-    #[error("a ring has places for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
+    #[error("a ring has entries for 1 to {TABLE_LEN_MAX} consumers; {table_len} were asked for")]
     TableLen {
-        /// Places asked for.
+        /// Entries asked for.
         table_len: usize,
     },
     /// The sections do not add up to a possible size.
@@ -266,7 +266,7 @@ impl fmt::Display for NextPossible {
     }
 }
 
-/// The sections of a ring of `capacity` slots, or lines, with this many places for the consumers that are asked for,
+/// The sections of a ring of `capacity` slots, or lines, with this many entries for the consumers that are asked for,
 /// whatever their ids, and [`PLACES_FOR_OTHERS`] in addition.
 pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Blueprint, ShapeError> {
     if !capacity.is_power_of_two() || !(S::CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
@@ -300,7 +300,7 @@ pub(crate) fn blueprint<S: Carries>(capacity: usize, places: usize) -> Result<Bl
 }
 
 /// How many bytes a ring would need, section by section, before anything is created; and how many consumers it has
-/// places for: `max_consumers` for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
+/// entries for: `max_consumers` for those that are asked for, and [`PLACES_FOR_OTHERS`] for others.
 ///
 /// # Errors
 /// [`ShapeError`] says which number is not possible.

@@ -33,7 +33,7 @@ pub(super) fn first_reader_of_a_running_producer_is_never_lapped() {
     explore(Some(3), 4, || join_late(&ring(1), StartAt::Unread, |_| ()));
 }
 
-/// A consumer that finds the place of the first reader free knows that the ring was read, and does not start with
+/// A consumer that finds the entry of the first reader free knows that the ring was read, and does not start with
 /// events that the first one had read.
 #[test]
 pub(super) fn who_comes_after_the_first_reader_has_left_does_not_start_with_its_events() {

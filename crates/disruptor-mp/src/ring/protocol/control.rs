@@ -87,7 +87,7 @@ pub(crate) struct GateLine {
     pub(crate) announce: AtomicU32,
     /// Nonzero once the present producer publishes nothing more: [`CLOSED`] in good order, [`ABANDONED`] by a panic.
     pub(crate) closed: AtomicU32,
-    /// Counts the places that were given up, kept by an owner that went, or taken away. A managed publish compares it
+    /// Counts the entries that were given up, kept by an owner that went, or taken away. A managed publish compares it
     /// with the count that it last saw.
     departures: AtomicU32,
     /// Nonzero once a consumer has been handed an event.
@@ -239,7 +239,7 @@ impl Identity {
     }
 }
 
-/// One consumer's place in the table. Written by the holder of its lock byte.
+/// One consumer's entry in the table. Written by the holder of its lock byte.
 #[expect(missing_debug_implementations, reason = "words of other processes, which no interface hands out")]
 #[repr(C, align(128))]
 pub struct Entry {
@@ -277,7 +277,7 @@ pub(crate) struct MemberLine {
     id: [AtomicU64; CONSUMER_ID_MAX_LEN / 8],
     /// How far events had been handed out when it last rejoined. `delivered` then begins again at the position.
     pub(crate) redelivered_until: AtomicI64,
-    /// How the owner went from the place while its process lived: `epoch << 8 | how`. If its epoch is not the status's,
+    /// How the owner went from the entry while its process lived: `epoch << 8 | how`. If its epoch is not the status's,
     /// it means nothing, so it is never reset.
     pub(crate) ending: AtomicU64,
     /// When the owner joined, last parked, was last woken, and was last named in an alert.
@@ -404,7 +404,7 @@ impl Entry {
         Status::from_word(self.status.load(order(Site::StatusAcquire, Ordering::Acquire)))
     }
 
-    /// Whether the owner's application was handed an event, by this owner or by a predecessor whose place it took over.
+    /// Whether the owner's application was handed an event, by this owner or by a predecessor whose entry it took over.
     pub(crate) fn was_handed_something(&self) -> bool {
         self.delivered.load(Ordering::Relaxed) != NOTHING_DELIVERED
     }

@@ -7,17 +7,17 @@
 pub enum Ending {
     /// Its process ended without dropping it.
     Killed,
-    /// It was dropped and its place is kept, as its program asked for. Its process may live.
+    /// It was dropped and its entry is kept, as its program asked for. Its process may live.
     Dropped,
     /// It was dropped by a panic that began after it was made. Its process may live.
     Panicked,
     /// It has not moved over yet from the ring that this one has replaced. Its process may live and read the older
-    /// ring. The place may also be that of a consumer that had gone before.
+    /// ring. The entry may also be that of a consumer that had gone before.
     Awaited,
-    /// A consumer has given its place up, or a producer has closed its ring. For consumers this is reported only of a
+    /// A consumer has given its entry up, or a producer has closed its ring. For consumers this is reported only of a
     /// *required* one, which must not be missing.
     Left,
-    /// It is not known any more: what it stored was overwritten by the next end there, or its place was taken away. Its
+    /// It is not known any more: what it stored was overwritten by the next end there, or its entry was taken away. Its
     /// process may live. A ring does not say this of an end that it still knows.
     Unknown,
 }

@@ -453,7 +453,7 @@ impl<M: Memory> Sequencer<M> {
             }
             let lap = (self.next - memory.capacity()).max(0);
             let position = entry.position.load(Ordering::Acquire).clamp(lap, self.next);
-            // As if the previous owner had gated, had given the place up, and had not released its lock yet.
+            // As if the previous owner had gated, had given the entry up, and had not released its lock yet.
             let epoch = status.epoch.saturating_sub(1);
             self.believed[index] = Believed { epoch, position, gates: true, known: false };
         }

@@ -39,7 +39,7 @@ pub struct MissingWorker {
     pub consumer_id: String,
     /// How far it had got.
     pub state: MissingState,
-    /// Other processes that could not take its place. Only the program that started them knows which were meant to be
+    /// Other processes that could not take its entry. Only the program that started them knows which were meant to be
     /// this worker.
     pub others_refused: Vec<JoinRefusal>,
 }

@@ -17,7 +17,7 @@ pub(in crate::topology) struct Started {
     pub(in crate::topology) process: ChildProcess,
     /// The worker that it became, according to the table. If the process is a shell, the worker has another pid.
     pub(super) joined_as: Option<ProcessIdentity>,
-    /// It has said that another process has the place, and that was reported: it did not become the worker in the
+    /// It has said that another process has the entry, and that was reported: it did not become the worker in the
     /// table.
     pub(super) is_refused: bool,
 }
@@ -29,7 +29,7 @@ impl Started {
     }
 }
 
-/// A process that could not take a worker's place.
+/// A process that could not take a worker's entry.
 #[derive(Clone, Debug)]
 pub(in crate::topology) struct Failure {
     /// As seen in its own pid namespace.
@@ -69,7 +69,7 @@ impl Failure {
 }
 
 impl<F: Format> Peer<F> {
-    /// A process has reported that it could not take this place. `child`: the child that it is or descends from.
+    /// A process has reported that it could not take this entry. `child`: the child that it is or descends from.
     pub(super) fn could_not_join(&mut self, refusal: JoinRefusal, child: Option<u32>) {
         let is_other = match self.standing {
             Standing::Present(process) => !refusal.is_of(process) || self.is_heard(process),
@@ -81,7 +81,7 @@ impl<F: Format> Peer<F> {
         if is_other || refusal.cause == RefusalCause::IdInUse {
             if let Some(started) = self.started.as_mut().filter(|started| child == Some(started.process.pid())) {
                 started.is_refused = true;
-                // Its exit status is not that of the process in the place.
+                // Its exit status is not that of the process that has the entry.
                 started.joined_as = started.joined_as.filter(|process| refusal.is_of(*process));
             }
             return self.strays.push(refusal);

@@ -22,8 +22,8 @@ const UNWINDING_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::topology) struct Gone {
     pub(in crate::topology) process: ProcessIdentity,
-    /// What happened to its end; its place is kept for a successor, unless this is `Unknown`. `None` if it has given
-    /// its place up.
+    /// What happened to its end; its entry is kept for a successor, unless this is `Unknown`. `None` if it has given
+    /// its entry up.
     pub(super) how: Option<Ending>,
     pub(super) since: Instant,
     /// How the child of the scheduler ended, if it became this worker and the kernel has said so.
@@ -44,7 +44,7 @@ impl Gone {
     }
 
     /// How it is reported. A process that ended with success has left, unless a panic has dropped its end. The success
-    /// of a shell says nothing about the worker that it started: that may have been killed. Without a status, the place
+    /// of a shell says nothing about the worker that it started: that may have been killed. Without a status, the entry
     /// decides.
     pub(super) fn change(&self) -> Change {
         let (pid, how) = (self.process.pid, self.how.unwrap_or(Ending::Left));

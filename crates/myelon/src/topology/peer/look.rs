@@ -48,7 +48,7 @@ impl<F: Format> Peer<F> {
             }
             (Some(info), Standing::Present(process)) => {
                 if info.owner != self.owner_number && info.process != process {
-                    // The process that was there is gone as well, and the place says only what happened to its
+                    // The process that was there is gone as well, and the entry says only what happened to its
                     // successor's end.
                     let how = self.ending_in_ring(process);
                     self.went(process, Some(how.unwrap_or(Ending::Unknown)));
@@ -57,13 +57,13 @@ impl<F: Format> Peer<F> {
                 self.owner_number = info.owner;
                 self.went(info.process, info.ending);
             }
-            // Either it has given its place up, which is possible only after it was heard. Or it has died, and the
-            // place was taken away before this look; then its own ring says so.
+            // Either it has given its entry up, which is possible only after it was heard. Or it has died, and the
+            // entry was taken away before this look; then its own ring says so.
             (None, Standing::Present(process)) => {
                 let how = self.ending_in_ring(process);
                 self.went(process, how.or_else(|| (self.owner != Some(process)).then_some(Ending::Unknown)));
             }
-            // The place of a worker that is gone was given away.
+            // The entry of a worker that is gone was given away.
             (None, Standing::Absent | Standing::Gone(_)) => {}
         }
         self.settle();
@@ -88,7 +88,7 @@ impl<F: Format> Peer<F> {
         }
     }
 
-    /// Whether the owner of the place is another one than the known owner.
+    /// Whether the owner of the entry is another one than the known owner.
     pub(super) fn is_new(&mut self, info: &ConsumerInfo, standing: Standing) -> bool {
         let (known, is_kept_by_dead) = match standing {
             Standing::Absent => return true,

@@ -52,9 +52,9 @@ pub(super) struct Peer<F: Format> {
     pub(super) version: Version,
     /// The process that publishes in `responses`; `None` from the moment another one is known.
     owner: Option<ProcessIdentity>,
-    /// Which owner of the place in the broadcast ring made `responses`.
+    /// Which owner of the entry in the broadcast ring made `responses`.
     ring_number: Option<u64>,
-    /// The number of the known owner of the place in the broadcast ring, and that of an owner that has not written its
+    /// The number of the known owner of the entry in the broadcast ring, and that of an owner that has not written its
     /// identity yet.
     owner_number: u64,
     unsigned: Option<u64>,
@@ -66,11 +66,11 @@ pub(super) struct Peer<F: Format> {
     pub(super) without_lane: Option<u32>,
     /// The last process that this scheduler has started for it.
     pub(super) started: Option<Started>,
-    /// The last process that could not take its place: the outcome until another one comes.
+    /// The last process that could not take its entry: the outcome until another one comes.
     pub(super) failed: Option<Failure>,
     /// The last process that was refused as this worker, according to the broadcast ring.
     refused: Option<Refusal>,
-    /// Refusals of other processes that wanted its place while it lives, or while a child of the scheduler has not
+    /// Refusals of other processes that wanted its entry while it lives, or while a child of the scheduler has not
     /// joined yet. No call waits for these processes.
     strays: Vec<JoinRefusal>,
     /// Its progress through the broadcasts.
@@ -132,12 +132,12 @@ impl<F: Format> Peer<F> {
         self.is_refused_for_good
     }
 
-    /// Whether a child that was started to take its place is on its way.
+    /// Whether a child that was started to take its entry is on its way.
     pub(super) fn may_come(&self) -> bool {
         self.failed.is_none() && self.started.as_ref().is_some_and(Started::may_join)
     }
 
-    /// A process was started to take its place. The caller has looked at the table after the last process had ended.
+    /// A process was started to take its entry. The caller has looked at the table after the last process had ended.
     pub(super) fn start(&mut self, process: ChildProcess) {
         self.started = Some(Started { process, joined_as: None, is_refused: false });
         self.failed = None;

@@ -16,7 +16,7 @@ pub(super) enum News {
     /// Reported once the process can be heard, or could be heard before it ended.
     Rejoined {
         process: ProcessIdentity,
-        /// The process's number as owner of the place in the broadcast ring.
+        /// The process's number as owner of the entry in the broadcast ring.
         owner_number: u64,
         was_heard: bool,
     },

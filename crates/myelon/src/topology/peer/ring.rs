@@ -60,7 +60,7 @@ impl<F: Format> Peer<F> {
         }
         match builder.build_consumer() {
             Ok(mut responses) => {
-                // A scheduler that no longer reads the ring keeps no place in it.
+                // A scheduler that no longer reads the ring keeps no entry in it.
                 responses.leave_on_drop();
                 let owner = responses.stall_report(Duration::ZERO).culprit.map(|culprit| culprit.process);
                 // Dropped again unless it is the worker's: the last process that leaves a dead worker's ring removes

@@ -200,7 +200,7 @@ fn when_the_scheduler_closes_the_plain_loop_of_a_worker_ends_after_each_broadcas
     assert_eq!(worker.join().unwrap().unwrap(), ["step 1", "step 2", "step 3", "step 4"]);
 }
 
-/// The place says what happened to the successor. Nothing says that the process before it was killed.
+/// The entry says what happened to the successor. Nothing says that the process before it was killed.
 #[test]
 fn a_worker_that_has_left_is_not_called_killed_when_its_successor_is_killed_before_the_scheduler_looks() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "a worker that leaves and a successor that is killed");

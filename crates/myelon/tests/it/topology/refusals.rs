@@ -316,7 +316,7 @@ fn a_child_that_finds_the_table_full_is_told_to_the_scheduler_at_once() {
     };
     let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), Workers::spawned(spawn));
     assert_eq!(refused(&missing).cause, RefusalCause::TableFull, "{text}");
-    assert!(text.contains("all 1 places for such consumers are in use"), "{text}");
+    assert!(text.contains("all 1 entries for such consumers are in use"), "{text}");
     drop(strangers);
     stage.assert_nothing_left();
 }
@@ -343,7 +343,7 @@ fn a_worker_by_hand_that_finds_the_table_full_says_so_in_the_ring() {
 #[test]
 fn a_worker_by_hand_for_which_no_place_is_kept_says_so_in_the_ring() {
     let stage = Stage::new(1);
-    // A ring under the topology's name, whose places are kept for ids that no worker has.
+    // A ring under the topology's name, whose entries are kept for ids that no worker has.
     let name = stage.topology.layout().rpc_ring_name();
     let builder = TransportBuilder::<Records>::new(name.as_str(), stage.topology.layout().rpc_depth());
     let producer = builder.with_max_consumers(1).with_consumer_prefix("cp").build_producer().unwrap();
@@ -351,7 +351,7 @@ fn a_worker_by_hand_for_which_no_place_is_kept_says_so_in_the_ring() {
     let mut worker = by_hand("answers", &stage.topology.invitation(0).unwrap());
     let said =
         worker.wait_line(&format!("REFUSED {}, rank 0: the broadcast ring could not be joined: ", stage.label()));
-    assert!(said.contains("finds no place: this ring keeps its places for ids that begin with `cp`"), "{said}");
+    assert!(said.contains("finds no entry: this ring keeps its entries for ids that begin with `cp`"), "{said}");
     let refusal = producer.refusal(Some(0)).unwrap();
     assert_eq!((refusal.pid, refusal.cause), (worker.pid(), RefusalCause::TableFull));
     drop((producer, strangers));

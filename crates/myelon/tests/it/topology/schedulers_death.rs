@@ -73,7 +73,7 @@ fn when_the_scheduler_and_a_worker_are_killed_the_other_is_told_and_the_label_ca
     stage.assert_nothing_left();
 }
 
-/// No process comes back to the place that the first worker has kept.
+/// No process comes back to the entry that the first worker has kept.
 #[test]
 fn the_last_worker_removes_the_rings_of_a_dead_scheduler_although_another_has_died_before() {
     let stage = Stage::new(2);

@@ -25,7 +25,7 @@ enum Op {
     Answer(usize, usize),
     /// A worker sends something that answers nothing.
     Babble(usize),
-    /// A worker's end is dropped and keeps its place, or comes back.
+    /// A worker's end is dropped and keeps its entry, or comes back.
     DieOrRejoin(usize),
     GatherFor(usize, Whom),
     /// Any message.
@@ -206,7 +206,7 @@ impl Session {
         }
     }
 
-    /// Looks as often as is needed to tell two owners of a place in the same process apart.
+    /// Looks as often as is needed to tell two owners of an entry in the same process apart.
     fn look(&mut self) {
         (0..2).for_each(|_| drop(self.scheduler.report(0)));
     }
@@ -345,7 +345,7 @@ fn a_late_answer_is_not_that_to_the_next_step_and_is_counted_in_the_report_and_i
     assert!(again.iter().all(|answer| matches!(answer.outcome, Outcome::Answered)), "{again:?}");
 }
 
-/// The counter `id` of the scheduler's place in the response ring of `rank`.
+/// The counter `id` of the scheduler's entry in the response ring of `rank`.
 fn counted(stage: &Stage, rank: usize, id: u32) -> u64 {
     let name = stage.topology.layout().response_ring_names().nth(rank).unwrap();
     let visitor = TransportBuilder::<Records>::new(name.as_str(), 0).build_consumer().unwrap();

@@ -1,4 +1,4 @@
-//! Waiting for the process that takes a worker's place: it ends when there is something to report, and costs nothing
+//! Waiting for the process that takes a worker's entry: it ends when there is something to report, and costs nothing
 //! meanwhile.
 
 use super::actors::{command, workers};

@@ -400,10 +400,10 @@ fn what_has_become_of_a_worker_is_the_rest_of_a_sentence() {
     let failed = |status| Change::JoinFailed { pid: 7, status, refusal: None };
     let there = "is not there: process 7 ended before it had joined";
     for (text, says) in [
-        (died(None).to_string(), "has died: process 7; its place is kept for the process that comes next"),
+        (died(None).to_string(), "has died: process 7; its entry is kept for the process that comes next"),
         (
             died(Some(killed)).to_string(),
-            "has died: process 7, signal: 9 (SIGKILL); its place is kept for the process that comes next",
+            "has died: process 7, signal: 9 (SIGKILL); its entry is kept for the process that comes next",
         ),
         (Outcome::Rejoined { pid: 7 }.to_string(), "is process 7 now, which goes on in its place"),
         (Outcome::TimedOut.to_string(), "lives, and has sent nothing in time"),
@@ -414,7 +414,7 @@ fn what_has_become_of_a_worker_is_the_rest_of_a_sentence() {
         (Arrival::Joined { pid: 7 }.to_string(), "is there: process 7"),
         (
             Arrival::Died { pid: 7, status: Some(killed), how: Ending::Killed }.to_string(),
-            "has died: process 7, signal: 9 (SIGKILL); its place is kept for the process that comes next; \
+            "has died: process 7, signal: 9 (SIGKILL); its entry is kept for the process that comes next; \
              no process is on its way to it: restart it first",
         ),
     ] {

@@ -87,7 +87,7 @@ fn a_worker_that_has_left_holds_no_urgent_lane_back() {
     let stage = Stage::new(2);
     let topology = stage.topology.clone().with_urgent_depth(4096).unwrap();
     let (mut scheduler, mut workers) = in_one_process(&topology);
-    // One worker gives its place up while another thread has its handle; the other worker is evicted.
+    // One worker gives its entry up while another thread has its handle; the other worker is evicted.
     let handle = workers[1].take_urgent().unwrap();
     assert!(workers[1].take_urgent().is_none());
     workers.remove(1).leave();

@@ -372,7 +372,7 @@ fn a_failure_to_join_that_was_told_does_not_end_the_wait_for_the_process_that_is
 }
 
 /// Makes at `ring` what a killed scheduler of another build has left: a ring with other messages, in which a worker has
-/// kept its place.
+/// kept its entry.
 fn leave_over(ring: &str, invitation: &Invitation) {
     let builder = TransportBuilder::at(ring).with_content_tag("of/another build");
     let left = builder.clone().build_producer().unwrap();

@@ -89,7 +89,7 @@ fn the_last_process_that_leaves_takes_nothing_with_it_that_waits_for_an_id() {
     let stage = Stage::new();
     let mut writer = stage.writer(3);
     let reader = stage.reader("a");
-    // A reader without an id, which gives its place up.
+    // A reader without an id, which gives its entry up.
     let monitor = TypedConsumer::<Step>::build(stage.builder(0)).unwrap();
     let leaver = stage.reader("b");
     writer.publish(0);

@@ -112,7 +112,7 @@ fn the_new_ring_may_have_another_size() {
     expect(&mut reader, 3, 0..1);
 }
 
-/// Without an id there is no place to keep, and no promise. Still, nothing is lost while the new ring has not wrapped.
+/// Without an id there is no entry to keep, and no promise. Still, nothing is lost while the new ring has not wrapped.
 #[test]
 fn a_reader_without_an_id_goes_on_with_the_oldest_message_of_the_new_ring() {
     let stage = Stage::new();

@@ -38,7 +38,7 @@ fn a_ring_in_which_nothing_is_to_be_read_is_not_kept_for_an_id_that_is_away() {
     }
     writer.publish(0);
     writer.hand_over();
-    // Both have kept their places: another writer continues for them.
+    // Both have kept their entries: another writer continues for them.
     writer = stage.writer(3);
     assert_eq!(writer.origin(), Origin::TookOver);
     writer.publish(1);

@@ -1,4 +1,4 @@
-//! A place that is kept for a reader: for which readers the writer waits, and which it gives up.
+//! An entry that is kept for a reader: for which readers the writer waits, and which it gives up.
 
 use super::*;
 

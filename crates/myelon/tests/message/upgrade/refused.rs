@@ -60,7 +60,7 @@ fn a_memory_file_cannot_be_upgraded_and_says_so() {
     old.hand_over();
     let refused = TypedProducer::<Step>::create(&place, DEPTH).map(drop).unwrap_err().to_string();
     assert!(refused.contains("has no name under which it could be kept"), "{refused}");
-    // The place is as it was, or was given up.
+    // The entry is as it was, or was given up.
     let mut reader =
         TypedConsumer::<Step>::attach_with_consumer_id(&place, 0, "a", MyelonWaitStrategy::Adaptive).unwrap();
     expect(&mut reader, 1, 0..1);

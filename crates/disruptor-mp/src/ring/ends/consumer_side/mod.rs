@@ -1,4 +1,4 @@
-//! What a consumer knows of its ring, of events or of records: its place in the table and its counters. A wait borrows
+//! What a consumer knows of its ring, of events or of records: its entry in the table and its counters. A wait borrows
 //! this beside the waiter, which is the other half of `consumer_end`.
 
 mod counters;
@@ -56,7 +56,7 @@ pub(super) struct ConsumerSide<S: Carries> {
     pub(super) is_made_by_panic: bool,
 }
 
-/// What dropping a consumer does with its place, if its program chose its id and it has not read up to *closed*.
+/// What dropping a consumer does with its entry, if its program chose its id and it has not read up to *closed*.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parting {
     /// Gives it up, except while a panic unwinds.
@@ -65,13 +65,13 @@ pub(super) enum Parting {
     Keeps,
     /// Gives it up.
     LeavesAlways,
-    /// Gives it up once everything that it was handed is released: it has its place in the next ring. Keeps it if
+    /// Gives it up once everything that it was handed is released: it has its entry in the next ring. Keeps it if
     /// something comes back.
     GoesOver,
 }
 
 impl Parting {
-    /// Whether the place is kept by default.
+    /// Whether the entry is kept by default.
     pub(super) fn keeps(self) -> bool {
         matches!(self, Self::Keeps | Self::GoesOver)
     }
@@ -120,13 +120,13 @@ impl<S: Carries> ConsumerSide<S> {
         side
     }
 
-    /// What dropping this consumer does with its place. No process comes back under an id that the library made.
+    /// What dropping this consumer does with its entry. No process comes back under an id that the library made.
     fn parting(&self) -> Parting {
         let entry = self.core.memory().entry(self.member().index);
         if entry.member.is_generated() { Parting::LeavesAlways } else { self.parting }
     }
 
-    /// How this consumer leaves, now that it is dropped; `None` if it gives its place up.
+    /// How this consumer leaves, now that it is dropped; `None` if it gives its entry up.
     fn ending(&mut self) -> Option<Ending> {
         let parting = self.parting();
         if parting == Parting::LeavesAlways {
@@ -145,7 +145,7 @@ impl<S: Carries> ConsumerSide<S> {
 
     #[inline(always)]
     pub(super) fn member(&self) -> &Member {
-        self.member.as_ref().expect("a consumer has its place until it is dropped")
+        self.member.as_ref().expect("a consumer has its entry until it is dropped")
     }
 
     /// How often the event at `position` was handed out before without being acknowledged, to this consumer or its
@@ -302,7 +302,7 @@ impl<S: Carries> ConsumerSide<S> {
         let begin = self.core.next();
         // Where the other messages in hand end: held messages, if there are any.
         let in_hand = self.again.as_ref().map_or(begin, |again| again.mark.next());
-        let member = self.member.as_mut().expect("a consumer has its place until it is dropped");
+        let member = self.member.as_mut().expect("a consumer has its entry until it is dropped");
         member.note_panic(self.core.memory(), begin, delivered, in_hand);
         self.marked_until = self.marked_until.max(member.marks.until());
         if self.is_plain() {
@@ -394,7 +394,7 @@ impl<S: Carries> Drop for ConsumerSide<S> {
         let (ending, parting) = (self.ending(), self.parting());
         let Some(member) = self.member.take() else { return };
         let departure = Departure { member, counters: self.counters_of.clone(), ending, parting };
-        // As long as a message is held, the place is kept.
+        // As long as a message is held, the entry is kept.
         if let Some(departure) = self.keeper.depart(departure) {
             departure.finish(self.core.memory());
         }
@@ -423,7 +423,7 @@ mod tests {
         let member = side.member.take().unwrap();
         let departure = Departure { member, counters: side.counters_of.clone(), ending, parting: side.parting };
         side.keeper.depart(departure).expect("nothing is held any more").finish(side.core.memory());
-        // It has no place any more.
+        // It has no entry any more.
         std::mem::forget(consumer);
         let mut back = attach_shared_consumer::<u64>(&place, 4).with_consumer_id("a").build_consumer().unwrap();
         let event = back.next(Patience::Now).unwrap().unwrap();

@@ -364,7 +364,7 @@ impl RecordConsumer {
         Some((batch.count as usize, goes_on))
     }
 
-    /// Gives the place up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
+    /// Gives the entry up: see [`SharedConsumer::leave`](crate::SharedConsumer::leave).
     pub fn leave(mut self) {
         self.end.leave_on_drop();
     }

@@ -251,7 +251,7 @@ impl RecordProducer {
     /// Closes the ring: consumers read what is left and then get `Closed`. Dropping the producer does the same.
     pub fn close(self) {}
 
-    /// Leaves without closing the ring, for a producer that takes its place. A producer of the same messages takes the
+    /// Leaves without closing the ring, for the next producer. A producer of the same messages takes the
     /// ring over if a consumer lives in it or has not read everything; a producer of other messages replaces it
     /// ([`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag)). Until then consumers get what is there
     /// and then `ProducerDied`, as after a kill.
