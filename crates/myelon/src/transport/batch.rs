@@ -1,10 +1,8 @@
 //! Several messages that are announced together.
 
-use super::error::{TransportError, TransportResult};
-use super::format::{SenderBatch, Writes};
-use super::prefix::Letter;
-use crate::codec::EncodeShort;
-use disruptor_mp::{Patience, Sequence};
+use super::error::TransportError;
+use super::format::{Sends, Writes};
+use disruptor_mp::Sequence;
 use std::error::Error;
 use std::fmt;
 
@@ -127,21 +125,13 @@ impl<'a, R, W: Writes<R>> Batch<'a, R, W> {
     }
 }
 
-impl<R, W: Writes<R>> SenderBatch for Batch<'_, R, W> {
-    #[inline(always)]
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
-        self.writing.send(&mut self.ring, letter, payload, patience)
-    }
+impl<R, W: Writes<R>> Sends for Batch<'_, R, W> {
+    type Ring = R;
+    type Writing = W;
 
     #[inline(always)]
-    fn send_with(
-        &mut self,
-        letter: &Letter,
-        size_hint: usize,
-        patience: &Patience,
-        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence> {
-        self.writing.send_with(&mut self.ring, letter, size_hint, patience, encode)
+    fn parts(&mut self) -> (&mut R, &mut W) {
+        (&mut self.ring, self.writing)
     }
 }
 

@@ -90,7 +90,7 @@ pub trait Format: Sized + 'static {
 
     /// The sending half.
     #[doc(hidden)]
-    type Sender: Sender<Producer: HasProducer<Carries = Self::Carries>>;
+    type Sender: Sender<Ring: HasProducer<Carries = Self::Carries>>;
 
     /// The receiving half.
     #[doc(hidden)]
@@ -105,41 +105,58 @@ pub trait Format: Sized + 'static {
     fn receiver(settings: Settings) -> TransportResult<Self::Receiver>;
 }
 
-/// The sending half of a format.
-pub trait Sender: Send + 'static {
-    /// The ring's producer.
-    type Producer: ProducerEnd;
+/// A ring, or a batch of it, with what writes messages into it.
+pub trait Sends {
+    /// The ring's producer, or a batch of the producer's own.
+    type Ring;
 
-    /// Several messages that are announced together.
-    type Batch<'a>: SenderBatch
-    where
-        Self: 'a;
+    /// What writes messages there.
+    type Writing: Writes<Self::Ring>;
 
-    /// The ring's producer, for its peers, its liveness and its counters.
-    fn producer(&self) -> &Self::Producer;
-
-    /// The same, to change it.
-    fn producer_mut(&mut self) -> &mut Self::Producer;
-
-    /// The longest message that can be sent with every optional part, in bytes.
-    fn max_message_bytes(&self) -> usize;
+    /// Both, to change them.
+    fn parts(&mut self) -> (&mut Self::Ring, &mut Self::Writing);
 
     /// Copies `payload` into the ring, once, and publishes it.
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence>;
+    #[inline(always)]
+    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
+        let (ring, writing) = self.parts();
+        writing.send(ring, letter, payload, patience)
+    }
 
     /// Lets `encode` write the payload, and publishes as many bytes as it returns. It writes in place if that is likely
     /// to succeed without waiting, otherwise into a buffer. It is called at most twice, and never with more room than
     /// the longest message has.
+    #[inline(always)]
     fn send_with(
         &mut self,
         letter: &Letter,
         size_hint: usize,
         patience: &Patience,
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence>;
+    ) -> TransportResult<Sequence> {
+        let (ring, writing) = self.parts();
+        writing.send_with(ring, letter, size_hint, patience, encode)
+    }
 
     /// Publishes the message for which [`send_with`](Self::send_with) found no room, from the buffer.
-    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence>;
+    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
+        let (ring, writing) = self.parts();
+        writing.send_kept(ring, letter, patience)
+    }
+}
+
+/// The sending half of a format: the ring's producer, and what writes messages into the ring.
+pub trait Sender: Sends<Ring: ProducerEnd> + Send + 'static {
+    /// Several messages that are announced together.
+    type Batch<'a>: Sends
+    where
+        Self: 'a;
+
+    /// The ring's producer, for its peers, its liveness and its counters.
+    fn producer(&self) -> &Self::Ring;
+
+    /// The longest message that can be sent with every optional part, in bytes.
+    fn max_message_bytes(&self) -> usize;
 
     /// Begins a batch, which ends when it is dropped.
     fn batch(&mut self) -> Self::Batch<'_>;
@@ -148,28 +165,13 @@ pub trait Sender: Send + 'static {
     fn counts_anew(&mut self);
 }
 
-/// A batch of a [`Sender`].
-pub trait SenderBatch {
-    /// As [`Sender::send`].
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence>;
-
-    /// As [`Sender::send_with`].
-    fn send_with(
-        &mut self,
-        letter: &Letter,
-        size_hint: usize,
-        patience: &Patience,
-        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence>;
-}
-
 /// Writes and counts messages in `R`, which is the format's ring or a batch of it.
 pub trait Writes<R> {
-    /// As [`Sender::send`].
+    /// As [`Sends::send`].
     fn send(&mut self, ring: &mut R, letter: &Letter, payload: &[u8], patience: &Patience)
     -> TransportResult<Sequence>;
 
-    /// As [`Sender::send_with`].
+    /// As [`Sends::send_with`].
     fn send_with(
         &mut self,
         ring: &mut R,
@@ -179,7 +181,7 @@ pub trait Writes<R> {
         encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
     ) -> TransportResult<Sequence>;
 
-    /// As [`Sender::send_kept`].
+    /// As [`Sends::send_kept`].
     fn send_kept(&mut self, ring: &mut R, letter: &Letter, patience: &Patience) -> TransportResult<Sequence>;
 }
 

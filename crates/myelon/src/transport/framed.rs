@@ -7,7 +7,7 @@ use super::buffer::AlignedBuffer;
 use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
-use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Sends, Writes};
 use super::frame::{FrameShape, FramedTransportFrame};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
@@ -319,40 +319,25 @@ pub(super) fn publish<E: FramedTransportFrame>(
     Ok(sequence)
 }
 
+impl<E: FramedTransportFrame> Sends for FrameSender<E> {
+    type Ring = SharedProducer<E>;
+    type Writing = FrameWriting<E>;
+
+    #[inline(always)]
+    fn parts(&mut self) -> (&mut SharedProducer<E>, &mut FrameWriting<E>) {
+        (&mut self.producer, &mut self.writing)
+    }
+}
+
 impl<E: FramedTransportFrame> Sender for FrameSender<E> {
-    type Producer = SharedProducer<E>;
     type Batch<'a> = Batch<'a, GroupBatch<'a, E, Stamped>, FrameWriting<E>>;
 
     fn producer(&self) -> &SharedProducer<E> {
         &self.producer
     }
 
-    fn producer_mut(&mut self) -> &mut SharedProducer<E> {
-        &mut self.producer
-    }
-
     fn max_message_bytes(&self) -> usize {
         self.writing.payload_max(&Letter { prefix: Prefix::full(), ..Letter::default() })
-    }
-
-    #[inline(always)]
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
-        self.writing.send(&mut self.producer, letter, payload, patience)
-    }
-
-    #[inline(always)]
-    fn send_with(
-        &mut self,
-        letter: &Letter,
-        size_hint: usize,
-        patience: &Patience,
-        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence> {
-        self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)
-    }
-
-    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
-        self.writing.send_kept(&mut self.producer, letter, patience)
     }
 
     #[inline(always)]

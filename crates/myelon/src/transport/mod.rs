@@ -55,7 +55,7 @@ pub use flags::{
     is_first_frame, is_last_frame, is_single_frame,
 };
 pub use format::Format;
-pub(crate) use format::SenderBatch;
+pub(crate) use format::Sends;
 pub use frame::{
     AlignedFixedFrame, FRAMES_PER_MESSAGE_MAX, FixedFrame, FrameHeader, FrameMeta, FrameShape, FramedTransportFrame,
 };

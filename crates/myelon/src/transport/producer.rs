@@ -5,7 +5,7 @@
 use super::batch::{BatchError, Sent};
 use super::builder::TransportBuilder;
 use super::error::{TransportError, TransportResult};
-use super::format::{Format, Sender, SenderBatch};
+use super::format::{Format, Sender, Sends};
 use super::prefix::{Letter, Mark, TraceId};
 use super::records::Records;
 use crate::codec::EncodeShort;
@@ -405,7 +405,7 @@ impl<F: Format> HasProducer for TransportProducer<F> {
     }
 
     fn base_mut(&mut self) -> ProducerMut<'_, F::Carries> {
-        self.sender.producer_mut().base_mut()
+        self.sender.parts().0.base_mut()
     }
 
     fn counts_anew(&mut self) {

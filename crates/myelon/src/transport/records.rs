@@ -6,7 +6,7 @@ use super::builder::Settings;
 use super::counting::{ReceiverCounters, SenderCounters};
 use super::error::{TransportError, TransportResult};
 use super::flags::{FRAME_SINGLE, are_known};
-use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Writes};
+use super::format::{Format, Handed, Held, Kept, Receiver, Sender, Sends, Writes};
 use super::malformed::Malformed;
 use super::prefix::{Envelope, Letter, Prefix};
 use super::tap::TransportTap;
@@ -286,40 +286,25 @@ fn transport_error(error: RecordError) -> TransportError {
     }
 }
 
+impl Sends for RecordSender {
+    type Ring = RecordProducer;
+    type Writing = RecordWriting;
+
+    #[inline(always)]
+    fn parts(&mut self) -> (&mut RecordProducer, &mut RecordWriting) {
+        (&mut self.producer, &mut self.writing)
+    }
+}
+
 impl Sender for RecordSender {
-    type Producer = RecordProducer;
     type Batch<'a> = Batch<'a, RecordBatch<'a>, RecordWriting>;
 
     fn producer(&self) -> &RecordProducer {
         &self.producer
     }
 
-    fn producer_mut(&mut self) -> &mut RecordProducer {
-        &mut self.producer
-    }
-
     fn max_message_bytes(&self) -> usize {
         self.writing.payload_max(Prefix::full().len(ALIGN))
-    }
-
-    #[inline(always)]
-    fn send(&mut self, letter: &Letter, payload: &[u8], patience: &Patience) -> TransportResult<Sequence> {
-        self.writing.send(&mut self.producer, letter, payload, patience)
-    }
-
-    #[inline(always)]
-    fn send_with(
-        &mut self,
-        letter: &Letter,
-        size_hint: usize,
-        patience: &Patience,
-        encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeShort>,
-    ) -> TransportResult<Sequence> {
-        self.writing.send_with(&mut self.producer, letter, size_hint, patience, encode)
-    }
-
-    fn send_kept(&mut self, letter: &Letter, patience: &Patience) -> TransportResult<Sequence> {
-        self.writing.send_kept(&mut self.producer, letter, patience)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 use super::error::TypedPublishError;
 use crate::codec::{Codec, EncodeShort};
 use crate::transport::{
-    BatchError, Format, Records, SenderBatch, Sent, TraceId, TransportBuilder, TransportError, TransportProducer,
+    BatchError, Format, Records, Sends, Sent, TraceId, TransportBuilder, TransportError, TransportProducer,
     TransportResult,
 };
 use disruptor_mp::__private::ends::{HasProducer, ProducerBase, ProducerMut};
