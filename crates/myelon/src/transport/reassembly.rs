@@ -73,8 +73,8 @@ struct Joining {
 }
 
 impl Joining {
-    /// Takes the data of the next frame, `data_len` bytes in use or not, of which `copy` gives the first ones. Returns
-    /// whether it is the last frame.
+    /// Takes the data of the next frame, `data_len` bytes in use or not, of which `copy` gives the first ones.
+    #[inline(never)]
     fn go_on(
         &mut self,
         shape: FrameShape,
@@ -82,7 +82,7 @@ impl Joining {
         header: FrameHeader,
         data_len: usize,
         copy: impl FnOnce(&mut [u8]),
-    ) -> Result<bool, Malformed> {
+    ) -> Result<Pushed, Malformed> {
         if header.msg_id != self.envelope.msg_id {
             return Err(Malformed::Foreign { found: header.msg_id, wanted: self.envelope.msg_id });
         }
@@ -101,7 +101,7 @@ impl Joining {
         }
         buffer.extend_with(used_len, copy);
         self.next_index += 1;
-        Ok(is_complete)
+        Ok(if is_complete { Pushed::Joined(self.envelope) } else { Pushed::More })
     }
 }
 
@@ -141,12 +141,16 @@ impl Reassembler {
     #[inline(always)]
     pub fn push(&mut self, header: FrameHeader, data: &[u8]) -> Result<Pushed, Malformed> {
         let is_first = flags::is_first_frame(header.flags);
-        let pushed = match self.state {
-            State::Joining(joining) if is_first => Err(self.unfinished(joining)),
-            State::Joining(_) => self.go_on(header, data.len(), |place| place.copy_from_slice(&data[..place.len()])),
+        let pushed = match &mut self.state {
+            &mut State::Joining(joining) if is_first => Err(self.unfinished(joining)),
+            State::Joining(joining) => {
+                let copy = |place: &mut [u8]| place.copy_from_slice(&data[..place.len()]);
+                let pushed = joining.go_on(self.shape, &mut self.buffer, header, data.len(), copy);
+                self.gone_on(pushed)
+            }
             State::Lost { .. } | State::Ready if is_first => self.begin(header, data),
             State::Lost { is_counted } => {
-                self.skipped += u64::from(!is_counted);
+                self.skipped += u64::from(!*is_counted);
                 self.state = State::Lost { is_counted: true };
                 Ok(Pushed::Passed)
             }
@@ -168,9 +172,11 @@ impl Reassembler {
         data_len: usize,
         copy: impl Fn(usize, &mut [u8]),
     ) -> Option<Pushed> {
-        let pushed = match self.state {
-            State::Joining(_) if !flags::is_first_frame(header.flags) => {
-                self.go_on(header, data_len, |place| copy(0, place))
+        let pushed = match &mut self.state {
+            State::Joining(joining) if !flags::is_first_frame(header.flags) => {
+                let copy = |place: &mut [u8]| copy(0, place);
+                let pushed = joining.go_on(self.shape, &mut self.buffer, header, data_len, copy);
+                self.gone_on(pushed)
             }
             State::Lost { .. } | State::Ready if flags::is_first_frame(header.flags) => {
                 self.begin_ahead(header, data_len, copy)
@@ -225,22 +231,13 @@ impl Reassembler {
         Malformed::Unfinished { msg_id, have_bytes: self.buffer.len(), total_bytes }
     }
 
-    /// Takes the next frame of a message that is being joined.
-    #[inline(never)]
-    fn go_on(
-        &mut self,
-        header: FrameHeader,
-        data_len: usize,
-        copy: impl FnOnce(&mut [u8]),
-    ) -> Result<Pushed, Malformed> {
-        // The callers have seen that it is one.
-        let State::Joining(joining) = &mut self.state else { return Ok(Pushed::Passed) };
-        if !joining.go_on(self.shape, &mut self.buffer, header, data_len, copy)? {
-            return Ok(Pushed::More);
+    /// The result of a further frame of a message. If it completes the message, a beginning comes next.
+    #[inline(always)]
+    fn gone_on(&mut self, pushed: Result<Pushed, Malformed>) -> Result<Pushed, Malformed> {
+        if let Ok(Pushed::Joined(_)) = pushed {
+            self.state = State::Ready;
         }
-        let envelope = joining.envelope;
-        self.state = State::Ready;
-        Ok(Pushed::Joined(envelope))
+        pushed
     }
 
     #[inline(always)]
