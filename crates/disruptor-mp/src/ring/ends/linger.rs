@@ -158,7 +158,7 @@ impl Linger {
 mod tests {
     use super::*;
 
-    /// A consumer on a clock of its own. Its looks find events of `event` bytes.
+    /// A consumer whose time passes only with its own looks.
     struct Stream {
         linger: Linger,
         now_ns: u64,
@@ -171,7 +171,9 @@ mod tests {
             Self { linger: Linger::new(LINGER_DEFAULT), now_ns: 1, looks: 0, lingers: 0 }
         }
 
-        /// Reads for `time_ns`. Each look finds `bytes` after `each_ns`, and with lingering `lingering` after that.
+        /// Looks again and again until `time_ns` have passed. A look takes `each_ns` and finds `bytes` bytes. If the
+        /// consumer lingers after a look, `lingering` says how many bytes it finds by that and how many nanoseconds
+        /// that takes; `None`: nothing comes.
         fn read(&mut self, time_ns: u64, bytes: i64, each_ns: u64, lingering: impl Fn() -> Option<(i64, u64)>) {
             let end = self.now_ns + time_ns;
             while self.now_ns < end {

@@ -7,6 +7,7 @@
 //!
 //! Ends in models without a sleeper are [`Announce::Registered`]: they pass no fence that the claim does not ask for.
 //! In models with a sleeper they are [`Announce::Fenced`], since loom has no barrier that one thread runs on another.
+//! The exceptions are the two models in `park` in which an end changes from one mode to the other.
 
 mod ahead;
 mod close;
@@ -62,7 +63,7 @@ const COPIED_OTHERS: &str = "what was copied ahead was another group's, and was 
 const ROWLESS: &str = "a refusal was found without its row";
 const UNFOUND: &str = "a departure was counted and not found";
 const RELEASED_AGAIN: &str = "a message that was released is handed out again, or one that was not is lost";
-const STEPPED_OVER: &str = "a consumer of another id stepped over what its predecessor had released";
+const STEPPED_OVER: &str = "a consumer of another id skipped what its predecessor had released";
 const NO_BARRIER: &str = "sleeping without a barrier needs a clock, which a model has not";
 const LEFTOVER: &str = "an event of a group that was never whole was visible";
 

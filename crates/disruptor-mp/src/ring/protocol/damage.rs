@@ -1,9 +1,10 @@
 //! Where a reader goes on when a word below the published position was not written by a producer.
 //!
-//! The cursor is stored after the words that it covers. So a reader that does not find its next event, although the
-//! cursor is beyond it, has met damage: of that word, or of the cursor. What lies between the two tells which. If it
-//! does not, the reader waits: the next publish repairs a cursor, and then proves that a word before it is damaged.
-//! Readers come here only on their slow path.
+//! A producer stores the words of an event first and the cursor afterwards. If the cursor is beyond the next event of a
+//! reader and that event is not there, one of the two is damaged: the word of the event, or the cursor. The words
+//! between them can show which: a later event that is there was published after ours, so the word of ours is damaged.
+//! If they show nothing, the reader waits for the next publish. That stores a correct cursor. If our event is still not
+//! there then, its word is damaged. Readers come here only on their slow path.
 
 use super::form::{Form, Stamped};
 use super::memory::Memory;

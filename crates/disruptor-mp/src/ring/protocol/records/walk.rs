@@ -97,9 +97,10 @@ fn is_position<M: Memory<Form = Lines>>(memory: &M, cursor: i64) -> bool {
     (lowest.max(0)..=highest.min(POSITION_MAX)).contains(&cursor) && memory.control().claimed.allows(cursor)
 }
 
-/// Whether a record begins at `position`, as far as the words tell: they lead from there to the cursor, or from the
-/// cursor to it. If they lead to the cursor from nowhere, no producer stored that cursor; then they must lead from
-/// `position` as far as they do from any other place.
+/// Whether a record begins at `position`, as far as the words tell. Each record says where the next one begins, so one
+/// can follow the records from any of them. Followed from `position` they must reach the cursor, or followed from the
+/// cursor they must reach `position`. If they reach the cursor from no known position, the cursor is damaged. Then they
+/// must reach from `position` as far as they do from any known position.
 pub(crate) fn may_have_been_reached<M: Memory<Form = Lines>>(memory: &M, position: i64) -> bool {
     if !(0..=POSITION_MAX).contains(&position) {
         return false;
