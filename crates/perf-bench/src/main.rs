@@ -1,4 +1,4 @@
-//! Measures rings between pinned processes, next to the alternatives, in one run.
+//! Measures rings between pinned processes, and compares them with alternatives in the same run.
 #![deny(unsafe_code)]
 
 mod cases;

@@ -11,40 +11,50 @@ use crate::roles::ROLE_COMMAND;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Measures rings between pinned processes, beside the alternatives, in one run.
+Measures rings between processes that are pinned to cpus, and compares them with alternatives in the same run.
 
 Usage: perf-bench <COMMAND> [OPTIONS]
 
 Commands:
-  probe       how far apart the two cpus are now: the round trip of a cache line, again and again
-  limits      what the machine allows: cache line, bare ring, futex, copying, reading, reserving
-  pingpong    round trips through two rings, beside the cache line's
-  throughput  events one way, read and checked, beside the bare ring's
-  broadcast   one producer and up to 8 consumers: the cost of a publish, and when they hear of it
-  wakeup      what a sleeping consumer costs, and how long its wake-up takes, beside the bare futex's
-  create      a new ring of 256 MiB, beside the bare reservation of its memory
-  messages    messages of 64 B to 2 MiB, round trips and one way, through whatever carries messages here
-  typed       a scheduler's step of 26 KiB as a typed message and back, by codec, beside its bytes alone
-  frames      short messages one way through small frames, and beside them through large ones
-  step        a step to two workers and their answers, through a topology; and steps that never find their ring full
-  all         everything above in one interleaved run
-  closing     ours in every form over the best peer in its best form, worst first: adds to the log, and says what is in it
-  page        writes what the log of `closing` says into BENCHMARKS.md, and its pictures beside the log; measures nothing
+  probe       how far apart the two cpus are: the round trip of a cache line between them, in nanoseconds
+  limits      what the machine allows: cache line, bare ring, futex, copying, reading and reserving memory
+  pingpong    round trips through two rings, compared with those of a cache line
+  throughput  events one way, read and checked, compared with those of a bare ring
+  broadcast   one producer and up to 8 consumers: what a publish costs, and when the consumers receive it
+  wakeup      what a sleeping consumer costs, and how long its wake-up takes, compared with a bare futex
+  create      making a ring of 256 MiB, compared with reserving that much memory alone
+  messages    messages of 64 B to 2 MiB, round trips and one way, through every carrier of messages in this build
+  typed       a scheduler's step of 26 KiB as a typed message, there and back, by codec, compared with its bytes alone
+  frames      short messages one way through small frames, compared with large frames
+  step        a step to two workers and their answers, through a topology; and steps whose ring is never full
+  all         all of the above in one run, in turn
+  closing     every form of our rings, compared with the best form of the best peer; adds its figures to the log, and
+              prints what the whole log says, the worst comparison first
+  page        writes BENCHMARKS.md from the log of `closing`, and its pictures next to the log; measures nothing
 
 Options:
-      --repeats N     measurements of each case that have to count [default: 5]
-      --cpus A,B      the cpus of the producer and the consumer [default: two that suit the label]
-      --label LABEL   smt, near, far or any: count only measurements with the cpus that far apart [default: near; of
-                      closing: any, which it keeps apart]
-      --window MS     how long one measurement takes [default: 200]; on a busy machine, shorter ones are disturbed less often
-      --only TEXTS    only cases whose name contains one of TEXTS (separated by commas), and what they stand beside
-      --json FILE     also write everything to FILE
-      --log FILE      closing and page: the log [default: docs/benchmarks/closing.jsonl]
-      --instructions  broadcast and all: also count the instructions of a publish, with valgrind's callgrind
-      --quick         a smoke run: one short measurement of each case, which always counts; closing: short measurements,
-                      which count as others do
-  -h, --help          this text
-  -V, --version       the version
+      --repeats N     how many measurements of each case must count, at least 1 [default: 5; with --quick 1, except for
+                      `closing`]
+      --cpus A,B      the numbers of two different cpus, of the producer and of the first consumer [default: the first
+                      two of this process that, as the system says, are as far apart as --label asks for]
+      --label LABEL   count only measurements during which the two cpus were that far apart: smt (one core), near (two
+                      cores, one last-level cache), far (two last-level caches) or any [default: near; for `closing`
+                      any, each label apart]
+      --window MS     how long one measurement takes, in milliseconds, at least 1; on a busy machine, shorter ones are
+                      disturbed less often [default: 200; with --quick 30, or 50 for `closing`]
+      --only TEXTS    only cases whose name contains one of TEXTS, which are separated by commas, and the cases that they
+                      are compared with [default: all cases]
+      --json FILE     also write the whole report to FILE, as JSON [default: print it only]
+      --log FILE      the log that `closing` adds to and `page` reads [default: docs/benchmarks/closing.jsonl]
+      --instructions  `broadcast` and `all`: also count the instructions of a publish, with valgrind's callgrind
+                      [default: not counted]
+      --quick         only show that everything runs: one short measurement of each case, which always counts; `closing`
+                      makes short measurements that count as others do [default: full measurements]
+  -h, --help          print this text
+  -V, --version       print the version
+
+Exit status: 0 if every case has its measurements, 1 if too few of them count, 2 if the run could not be made, 130 if it
+was interrupted.
 ";
 
 /// What to do.
@@ -164,7 +174,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
             other => return Err(other.unexpected()),
         }
     }
-    let command = command.ok_or("which command? Try --help")?;
+    let command = command.ok_or("no command was given; try --help")?;
     let is_smoke = quick && command != Command::Closing;
     let repeats = repeats.unwrap_or(if is_smoke { 1 } else { REPEATS_DEFAULT });
     let label = label.unwrap_or(if command == Command::Closing { None } else { Some(Label::Near) });

@@ -102,7 +102,7 @@ impl Report {
 
 /// A sentence about the cases whose consumers had to share cpus.
 fn sharing_note(plan: &Plan, records: &[Record]) -> Option<String> {
-    let is_timed = |record: &&Record| !record.counted.is_empty() && record.case.judged != Judged::Nobody;
+    let is_timed = |record: &&Record| !record.counted.is_empty() && record.case.judged != Judged::NoProcess;
     let shared = records.iter().filter(is_timed).filter(|record| !plan.has_cpus_for(record.case.parties));
     let names: Vec<_> = shared.map(|record| record.case.name.as_str()).collect();
     (!names.is_empty()).then(|| {

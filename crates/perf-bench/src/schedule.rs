@@ -43,7 +43,7 @@ impl Case {
             aim: None,
             workload,
             parties: 2,
-            judged: Judged::Everybody,
+            judged: Judged::EveryProcess,
             own_cpus: false,
             once: false,
         }
@@ -105,15 +105,15 @@ pub(crate) enum Aim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
     /// All processes take part in the measurement.
-    Everybody,
-    /// As [`Everybody`](Self::Everybody), but the processes have several threads each, which have to wait for one
+    EveryProcess,
+    /// As [`EveryProcess`](Self::EveryProcess), but the processes have several threads each, which have to wait for one
     /// another.
     Threads,
     /// The producer alone is measured; its consumers may share cpus.
     Producer,
     /// The measurement is a process's own count of its cpu time or instructions, which does not depend on where it runs
     /// and what else runs.
-    Nobody,
+    NoProcess,
 }
 
 /// How a run is made.
@@ -269,7 +269,7 @@ const PEER_FAILURES_MAX: usize = 3;
 /// Tries until one measurement counts or the attempts are used up.
 fn measure_once(record: &mut Record, plan: &Plan, interrupt: &Interrupt) -> Result<(), RoleError> {
     let case = &record.case;
-    let wanted = if plan.smoke || case.judged == Judged::Nobody { None } else { plan.wanted };
+    let wanted = if plan.smoke || case.judged == Judged::NoProcess { None } else { plan.wanted };
     let cpus = plan.cpus_of(case.parties);
     for _ in 0..plan.attempts {
         if record.unavailable.is_some() {
@@ -322,9 +322,9 @@ fn sift(measured: Vec<Measured>, cpus: &[usize], judged: Judged, plan: &Plan) ->
     let counted = Counted { label, round_trips_ns, measurement, cpu_share };
     let judged = match judged {
         _ if plan.smoke => return Ok(counted),
-        Judged::Nobody => return Ok(counted),
+        Judged::NoProcess => return Ok(counted),
         Judged::Producer => &usages[..1],
-        Judged::Everybody => &usages[..],
+        Judged::EveryProcess => &usages[..],
         Judged::Threads => &usages.iter().map(|&(cpu, usage)| (cpu, usage.among_threads())).collect::<Vec<_>>(),
     };
     if plan.wanted.is_some_and(|wanted| wanted != label) {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     fn sift_both(measured: Vec<Measured>, plan: &Plan) -> Result<Counted, Discard> {
-        sift(measured, &plan.cpus, Judged::Everybody, plan)
+        sift(measured, &plan.cpus, Judged::EveryProcess, plan)
     }
 
     #[test]
@@ -396,7 +396,7 @@ mod tests {
         let disturbed = || measured(140.0, 140.0, Duration::from_millis(100));
         let plan = plan(Some(Label::Near));
         assert!(sift(disturbed(), &plan.cpus, Judged::Producer, &plan).is_ok());
-        assert!(sift(disturbed(), &plan.cpus, Judged::Everybody, &plan).is_err());
+        assert!(sift(disturbed(), &plan.cpus, Judged::EveryProcess, &plan).is_err());
     }
 
     #[test]
@@ -408,7 +408,7 @@ mod tests {
         };
         let plan = plan(Some(Label::Near));
         let sift = |foreign, judged| sift(waiting(foreign), &plan.cpus, judged, &plan);
-        assert_eq!(sift(Duration::ZERO, Judged::Everybody).unwrap_err(), Discard::Disturbed(Disturbance::Waited));
+        assert_eq!(sift(Duration::ZERO, Judged::EveryProcess).unwrap_err(), Discard::Disturbed(Disturbance::Waited));
         assert!(sift(Duration::ZERO, Judged::Threads).is_ok());
         let disturbed = sift(Duration::from_millis(100), Judged::Threads).unwrap_err();
         assert_eq!(disturbed, Discard::Disturbed(Disturbance::ForeignWork));

@@ -240,7 +240,7 @@ fn steps(figure: Figure) -> Vec<Entry> {
             let is_ours = through == Through::Ours;
             for (waiting, manner) in waits_of(is_ours) {
                 let workload = Workload::TypedStep(TypedStep { form, figure, through, waiting });
-                let judged = if through.has_threads() { Judged::Threads } else { Judged::Everybody };
+                let judged = if through.has_threads() { Judged::Threads } else { Judged::EveryProcess };
                 let case = |name| Case { judged, ..Case::new(name, waiting.name(), workload) };
                 entries.push(entry(table, column, &format!("{name}{manner}"), whose(is_ours), case));
             }

@@ -43,7 +43,7 @@ fn case(messages: Messages) -> Case {
 /// A case of this name.
 pub(super) fn named(name: String, messages: Messages) -> Case {
     let (wait, has_threads) = messages.manners();
-    let judged = if has_threads { Judged::Threads } else { Judged::Everybody };
+    let judged = if has_threads { Judged::Threads } else { Judged::EveryProcess };
     Case { judged, ..Case::new(name, wait, Workload::Messages(messages)) }
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn broadcast_cases(instructions: bool) -> Vec<Case> {
     let counts = of_all(|consumers| {
         let workload = Workload::Bursts(Bursts { instructions: true });
         let name = format!("instructions of a publish, consumers: {consumers}");
-        Case { parties: consumers + 1, judged: Judged::Nobody, once: true, ..Case::new(name, "-", workload) }
+        Case { parties: consumers + 1, judged: Judged::NoProcess, once: true, ..Case::new(name, "-", workload) }
     });
     let spread = |consumers, name: &str, figure| {
         let workload = Workload::Spread(Spread { consumers, figure });
@@ -162,7 +162,7 @@ pub(crate) fn wakeup_cases(quick: bool) -> Vec<Case> {
     let idle = |wait, name| {
         let workload = Workload::Idle(Idle { wait, windows: windows_idle });
         let case = Case::new(format!("cpu of an idle consumer, {name}"), name, workload);
-        Case { judged: Judged::Nobody, once: true, ..case.aiming(Aim::AtMost(IDLE_SHARE)) }
+        Case { judged: Judged::NoProcess, once: true, ..case.aiming(Aim::AtMost(IDLE_SHARE)) }
     };
     let naps = [NAP_SHORT, NAP_LONG].map(limits::timer_case);
     let idle = [idle(WaitStrategy::Block, "block"), idle(WaitStrategy::Adaptive, "adaptive")];

@@ -29,6 +29,6 @@ pub(crate) fn cases() -> Vec<Case> {
         limits::cache_line_case(),
         record,
         broadcast.aiming(Aim::RatioAtMost(3.0)),
-        Case { judged: Judged::Nobody, once: true, ..hold },
+        Case { judged: Judged::NoProcess, once: true, ..hold },
     ]
 }
