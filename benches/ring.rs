@@ -49,7 +49,7 @@ fn publishing(criterion: &mut Criterion) {
         });
     });
 
-    group.bench_function("with nobody reading", |bencher| {
+    group.bench_function("without a consumer", |bencher| {
         let mut producer = ring(&Place::heap()).build_producer(|| Sample::new(0)).expect("a new ring");
         assert_eq!(producer.publish(|event| event.value = 1).expect("room"), 0);
         bencher.iter(|| {

@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(guard.leftovers(), std::slice::from_ref(&ours));
         drop(guard);
         assert!(!ours.exists());
-        assert!(stranger.exists(), "an object of somebody else was removed");
+        assert!(stranger.exists(), "an object of another program was removed");
         fs::remove_file(&stranger).unwrap();
     }
 

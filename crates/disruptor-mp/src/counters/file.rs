@@ -286,7 +286,7 @@ mod tests {
                         for n in 0..EACH {
                             let handle =
                                 file.register(ids::APPLICATION_BASE + n, thread, &format!("t{thread}")).unwrap();
-                            assert_eq!(handle.get(), 0, "somebody else counts here");
+                            assert_eq!(handle.get(), 0, "another counter counts here");
                             handle.add(u64::from(1 + thread * EACH + n));
                         }
                     });
@@ -318,7 +318,7 @@ mod tests {
                 for (n, file) in (1..).zip(&files) {
                     let label = label(n);
                     while looking_at.load(Ordering::Relaxed) < n {
-                        assert!(Instant::now() < deadline, "nobody looks at table {n}");
+                        assert!(Instant::now() < deadline, "no thread looks at table {n}");
                         thread::yield_now();
                     }
                     file.register(n, !n, &label).unwrap();

@@ -95,8 +95,8 @@ declare! {
     TAP_MISSED = 0x29, "tap_missed", "events":
         "Events that a tap missed because the producer had overwritten them before they were copied.";
     RECORDS_SKIPPED_DAMAGED = 0x2A, "records_skipped_damaged", "events":
-        "Events, or records, that a consumer has stepped over because what stood there was written by no producer. More than 0 means that \
-         a process writes where it must not.";
+        "Events, or records, that a consumer skipped because no producer wrote what was in their places. More than 0 means that a process \
+         writes where it must not.";
     CONSUMER_LINGERS = 0x2B, "consumer_lingers", "times":
         "Times a consumer of a saturated stream let its producer run ahead for some microseconds before it read on.";
 

@@ -375,7 +375,7 @@ mod tests {
         let behind = &memory[SHAPE.len_bytes() as usize / LINE_BYTES].0;
         assert!(
             behind.iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX),
-            "the line behind the table is untouched"
+            "the line after the table is untouched"
         );
     }
 

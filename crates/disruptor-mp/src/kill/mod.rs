@@ -579,7 +579,7 @@ fn play<F: InForm>(scenario: &Scenario, log: &mut Log) {
 fn every_step_has_a_scenario() {
     let scenarios = scenarios();
     for step in Step::ALL {
-        assert!(scenarios.iter().any(|scenario| scenario.step == *step), "nobody dies at {step:?}");
+        assert!(scenarios.iter().any(|scenario| scenario.step == *step), "no process dies at {step:?}");
     }
 }
 

@@ -246,7 +246,7 @@ impl LockWatch {
     }
 
     fn start(segment: Segment, byte: u32) -> Self {
-        assert!(segment.is_held(byte).unwrap(), "nobody holds byte {byte}");
+        assert!(segment.is_held(byte).unwrap(), "no process holds byte {byte}");
         Self(std::thread::spawn(move || {
             let begun = Instant::now();
             let mut held = begun;
@@ -256,7 +256,7 @@ impl LockWatch {
                     return held;
                 }
                 held = asked;
-                assert!(held - begun < PATIENCE * 2, "byte {byte} is held for ever");
+                assert!(held - begun < PATIENCE * 2, "byte {byte} is still held");
                 std::thread::sleep(Duration::from_micros(50));
             }
         }))

@@ -280,7 +280,7 @@ mod tests {
             skip!("{reason}");
         }
         let (_victim, identity) = start(Respawn::test(test_name!(victim_that_tells_who_it_is)).in_new_pid_namespace());
-        assert_eq!(identity.pid, 1, "a pid that exists here too, and is somebody else's");
+        assert_eq!(identity.pid, 1, "a pid that exists here too, and is that of another process");
         assert_eq!(
             identity.observe(),
             ProcessFacts { pid: 1, state: ProcessState::OtherNamespace, wchan: None, throttled: None }

@@ -48,7 +48,7 @@ const RULES: [(Rule, &str); Rule::COUNT] = [
     (Rule::AwaitedLookedAtTwice, "one comes back and is evicted"),
     (Rule::SameRing, "the last one leaves and a new ring comes"),
     (Rule::UnneededUnderLocks, "the last one leaves and one comes"),
-    (Rule::DecidedUnderTheTable, "a producer begins anew and one comes"),
+    (Rule::DecidedUnderTheTable, "a producer begins again and one comes"),
 ];
 
 thread_local! {

@@ -31,7 +31,7 @@ pub(super) const PLAYS: &[Play] = &[
     Play { name: "the last one leaves and a new ring comes", acts: 2, mortal: &[0], run: last_out_of_another },
     Play { name: "one leaves and one gives up and comes", acts: 2, mortal: &[0], run: leave_and_give_up },
     Play { name: "one comes back and is evicted", acts: 2, mortal: &[], run: come_back_and_be_evicted },
-    Play { name: "a producer begins anew and one comes", acts: 2, mortal: &[], run: begin_anew },
+    Play { name: "a producer begins again and one comes", acts: 2, mortal: &[], run: begin_anew },
     Play { name: "the last one leaves a ring with a tag and one comes", acts: 2, mortal: &[0], run: last_out_with_tag },
 ];
 

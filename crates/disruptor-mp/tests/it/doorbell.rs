@@ -187,7 +187,7 @@ fn victim_that_waits_at_a_doorbell() {
 
     let begin = Usage::of(std::process::id()).unwrap();
     assert!(doorbell.arm(&mut consumer));
-    assert!(!is_readable(&doorbell, Duration::from_secs(1)), "nobody publishes");
+    assert!(!is_readable(&doorbell, Duration::from_secs(1)), "no producer publishes");
     let used = Usage::of(std::process::id()).unwrap().since(begin);
     // 20 looks and a poll; a thread that spins would use 1 s, and one that looks each millisecond would switch 1000
     // times.

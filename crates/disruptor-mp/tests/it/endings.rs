@@ -174,7 +174,7 @@ fn a_place_under_an_id_that_was_made_is_never_kept() {
         let attach = || attach_shared_consumer::<Step>(place.clone(), 0).keep_place().build_consumer().unwrap();
         drop(attach());
         drop_by_panic(attach());
-        assert_eq!(producer.consumers(), [], "nobody could come back to them");
+        assert_eq!(producer.consumers(), [], "no consumer could come back to them");
         publish(&mut producer, 8);
     });
 }

@@ -358,7 +358,7 @@ fn a_child_that_exits_takes_nothing_of_its_parents_with_it() {
         (producer, consumer) = (None, None);
         i32::from(may_publish) + 2 * i32::from(may_consume)
     });
-    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0), "1: published, 2: waited in vain");
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0), "1: published, 2: nothing came in time");
 
     let (mut producer, mut consumer) = (producer.unwrap(), consumer.unwrap());
     assert_eq!(shm.leftovers().len(), 1, "the name is still there");
@@ -509,8 +509,8 @@ fn no_wake_is_lost_in_thousands_of_rounds() {
         let counters = answers.ring_counters().snapshot().into_iter().chain(questions.ring_counters().snapshot());
         counters.filter(|counter| counter.id == id).map(|counter| counter.value).sum::<u64>()
     };
-    assert!(parked(ids::CONSUMER_PARK_COUNT) > 0, "nobody slept, so nothing was tested");
-    assert!(parked(ids::CONSUMER_UNPARK_COUNT) > 0, "nobody was woken, so nothing was tested");
+    assert!(parked(ids::CONSUMER_PARK_COUNT) > 0, "no consumer slept, so nothing was tested");
+    assert!(parked(ids::CONSUMER_UNPARK_COUNT) > 0, "no consumer was woken, so nothing was tested");
     assert_eq!(crate::actor::lost_wakeups(&questions.ring_counters()), 0);
     assert_eq!(crate::actor::lost_wakeups(&answers.ring_counters()), 0);
     assert_eq!(other.does("lost-wakeups"), "0");
@@ -562,7 +562,7 @@ fn settings_that_mean_nothing_are_refused_by_name() {
 #[test]
 fn who_may_not_open_a_ring_is_not_told_that_it_does_not_exist() {
     if !rustix::process::geteuid().is_root() {
-        testkit::skip!("only root can become somebody else");
+        testkit::skip!("only root can become another user");
     }
     let (_watchdog, shm) = (watchdog(), ShmGuard::new());
     let _producer = ring(&Place::from(shm.name("a")), 4).build_producer(step).unwrap();

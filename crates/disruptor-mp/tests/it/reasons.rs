@@ -182,7 +182,7 @@ fn what_is_held_for_an_expected_consumer_is_not_consumed() {
     everywhere(|place| {
         let mut producer = buffering(&place, 4);
         publish(&mut producer, 2);
-        assert!(!producer.is_consumed(0), "by nobody");
+        assert!(!producer.is_consumed(0), "no consumer has consumed it");
         let mut first = join(&place, "first");
         drain(&mut first);
         assert!(!producer.is_consumed(0) && !producer.is_consumed(1));

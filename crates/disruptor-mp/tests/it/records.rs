@@ -149,7 +149,7 @@ fn a_full_ring_refuses_and_its_report_counts_records() {
         while producer.publish(&content(published, 100), published as u8, 3, Patience::Now).is_ok() {
             published += 1;
         }
-        assert_eq!(published, 31, "31 of two lines, and a line for the header behind them");
+        assert_eq!(published, 31, "31 of two lines, and a line for the header after them");
         let error = producer.publish(&[0; 100], 0, 0, Patience::Now).unwrap_err();
         assert!(matches!(error, RecordError::NoRoom(NoRoom::Full)));
         take(&mut consumer, 0, 100);
@@ -588,7 +588,7 @@ fn a_forgotten_batch_does_not_leave_the_cursor_behind() {
         batch.publish(&content(0, 10), 0, 3, Patience::Now).unwrap();
         std::mem::forget(batch);
         publish(&mut producer, 20);
-        assert_eq!(consumer.producer_sequence(), 1, "the cursor stands behind what was published alone");
+        assert_eq!(consumer.producer_sequence(), 1, "the cursor is after what was published alone");
         take(&mut consumer, 0, 10);
         take(&mut consumer, 1, 20);
     });

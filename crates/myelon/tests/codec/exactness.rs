@@ -31,7 +31,7 @@ fn every_room_is_judged<T: Codec>(message: &T) {
         let mut bytes = aligned(&vec![0x55; expected.len() + more]);
         assert_eq!(message.encode(&mut scratch, &mut bytes).unwrap(), expected.len());
         assert_eq!(bytes[..expected.len()], expected[..], "encoded again, the message has other bytes");
-        assert!(bytes[expected.len()..].iter().all(|&byte| byte == 0x55), "written behind its end");
+        assert!(bytes[expected.len()..].iter().all(|&byte| byte == 0x55), "written after its end");
     }
 }
 

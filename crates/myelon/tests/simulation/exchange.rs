@@ -197,7 +197,7 @@ impl World {
     /// Runs to the end. Returns the hash of everything that happened, and how often each event did.
     pub(crate) fn run(mut self) -> (u64, Seen) {
         for turn in 0.. {
-            assert!(turn < TURNS_MAX, "somebody hangs");
+            assert!(turn < TURNS_MAX, "an actor hangs");
             let (actor, cause) = self.schedule.next_actor().expect("timers never end");
             match actor {
                 Actor::Scheduler => self.scheduler_turn(cause),

@@ -34,13 +34,16 @@ impl Model {
     }
 
     pub(crate) fn sent(&mut self, value: u64, sequence: i64) {
-        assert_eq!(sequence, self.sent.len() as i64, "sequences have no gap, whoever dies");
+        assert_eq!(sequence, self.sent.len() as i64, "sequences have no gap, whichever process dies");
         self.sent.push(value);
     }
 
     /// There was no room, so some reader must lag.
     pub(crate) fn was_full(&self) {
-        assert!(self.readers.values().any(|reader| reader.next < self.sent.len()), "full, and everybody has read all");
+        assert!(
+            self.readers.values().any(|reader| reader.next < self.sent.len()),
+            "full, and every reader has read all"
+        );
     }
 
     /// A reader joined at message `start`, or came back to the entry that it had in this ring. The first one begins

@@ -59,7 +59,7 @@ fn every_fault_is_an_error_and_the_next_message_is_received() {
             };
             assert!(wanted(fault), "{fault}");
             faults += 1;
-            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((5, sent)), "behind {fault}");
+            assert_eq!(consumer.receive_owned(Patience::Now).unwrap(), Some((5, sent)), "after {fault}");
             assert_eq!(consumer.skipped(), faults as u64);
         };
         frame(&mut producer, FrameHeader { len: u32::MAX, ..GOOD });

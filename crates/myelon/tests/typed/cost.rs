@@ -47,7 +47,7 @@ fn a_stream_of_long_messages_encodes_each_of_them_once() {
         assert_eq!(consumer.receive_owned(Patience::Endless).unwrap().unwrap().0.0, len);
         ENCODED.get()
     };
-    assert!(encoded_for(30_000) > 1, "nobody could know its length");
+    assert!(encoded_for(30_000) > 1, "no sender could know its length");
     for _ in 0..10 {
         assert_eq!(encoded_for(30_000), 1);
     }

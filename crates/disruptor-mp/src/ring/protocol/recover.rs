@@ -137,8 +137,8 @@ mod tests {
         assert_eq!(published_end(&ring([1, 2, 0, 0], 0)), (2, true), "killed in a batch, before the cursor");
         assert_eq!(published_end(&ring([5, 6, 3, 4], 4)), (6, true), "the same, one lap on");
         assert_eq!(published_end(&ring([5, 0, 3, 4], 5)), (5, true), "killed inside a slot");
-        assert_eq!(published_end(&ring([5, 6, 7, 8], 4)), (8, true), "killed behind a batch that filled the ring");
-        assert_eq!(published_end(&ring([1, 0, 3, 0], 1)), (1, true), "a stamp behind a gap is not published");
+        assert_eq!(published_end(&ring([5, 6, 7, 8], 4)), (8, true), "killed after a batch that filled the ring");
+        assert_eq!(published_end(&ring([1, 0, 3, 0], 1)), (1, true), "a stamp after a gap is not published");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn what_a_dead_producer_stamped_of_a_group_never_comes_alive() {
             assert_eq!(next.next(), published + if is_whole { count } else { 0 });
             read(&mut reader);
             publish(&mut next, 1, 2);
-            assert_eq!(read(&mut reader), [2], "{stamps} of {count} stamps behind {published} events");
+            assert_eq!(read(&mut reader), [2], "{stamps} of {count} stamps after {published} events");
         }
     }
 }

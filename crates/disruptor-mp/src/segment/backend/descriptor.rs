@@ -228,7 +228,7 @@ mod tests {
         let mut calls = 0;
         let reserve = |_, _| {
             calls += 1;
-            assert!(calls <= INTERRUPTIONS_MAX + 1, "it goes on for ever");
+            assert!(calls <= INTERRUPTIONS_MAX + 1, "it does not stop");
             Err(Errno::INTR)
         };
         assert_eq!(reserve_in_steps(64 << 20, RESERVE_STEP_BYTES, reserve), Err(Errno::INTR));

@@ -232,5 +232,5 @@ fn who_may_not_open_it_is_not_told_that_it_does_not_exist() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = dir.path().join("a.ring");
     let _held = create(&Place::from(&path));
-    assert_eq!(Victim::start("open as nobody", &path).expect("ready"), "true true true true");
+    assert_eq!(Victim::start("open as another user", &path).expect("ready"), "true true true true");
 }

@@ -14,7 +14,7 @@ pub(super) const WATCHDOG: Duration = Duration::from_secs(30);
 pub(super) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < WATCHDOG, "waited in vain: {what}");
+        assert!(started.elapsed() < WATCHDOG, "did not happen in time: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -145,7 +145,7 @@ fn victim() {
             let both = replace_refused() && pretend_no_tmpfile(replace_refused);
             say(&format!("ready {dropped} {gc_refused} {both} {sole_refused}"));
         }
-        "open as nobody" => {
+        "open as another user" => {
             // SAFETY: changes this process's user and group; it has no other threads that matter.
             let dropped = unsafe { libc::setgid(65534) == 0 && libc::setuid(65534) == 0 };
             let denied = matches!(open(&place), Err(OpenError::PermissionDenied { .. }));

@@ -67,7 +67,7 @@ fn when_the_scheduler_and_a_worker_are_killed_the_other_is_told_and_the_label_ca
     scheduler.wait_exit(PATIENCE);
     doomed.wait_exit(PATIENCE);
     let mut second = stage.topology.launch(workers("answers")).unwrap();
-    round(&mut second, "anew");
+    round(&mut second, "again");
     drop(second);
     assert!(survivor.wait_exit(PATIENCE).success());
     stage.assert_nothing_left();
@@ -153,7 +153,7 @@ fn a_new_scheduler_of_the_same_label_begins_anew() {
             survivor.kill_and_reap();
         }
         let mut second = second.join().unwrap();
-        round(&mut second, "anew");
+        round(&mut second, "again");
     });
     stage.assert_nothing_left();
 }

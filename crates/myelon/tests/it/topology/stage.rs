@@ -53,7 +53,7 @@ impl Stage {
         for name in self.ring_names() {
             // A process whose main thread is dead holds its locks until its last thread is dead.
             let collected = || matches!(gc(&name).unwrap(), GcOutcome::Removed | GcOutcome::NotFound);
-            eventually("the end of whoever lives in a ring", PATIENCE, collected).unwrap();
+            eventually("the end of the processes that live in a ring", PATIENCE, collected).unwrap();
         }
         self.assert_nothing_left();
     }

@@ -72,7 +72,7 @@ fn the_death_of_a_worker_is_heard_by_whoever_waits_for_any() {
     kill(pid);
     let killed = Instant::now();
     let heard = scheduler.gather(Whom::Any, soon()).remove(0);
-    println!("whoever waited for any was told after {:.1?}", killed.elapsed());
+    println!("a call that waited for any worker was told after {:.1?}", killed.elapsed());
     assert!(heard.rank == 1 && matches!(heard.outcome, Outcome::Died { .. }), "{heard:?}");
     // It is reported once; from now on the call waits for the live worker.
     scheduler.broadcast(b"still", 1, Patience::Until(soon())).unwrap();

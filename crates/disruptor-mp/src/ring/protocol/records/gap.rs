@@ -188,7 +188,7 @@ mod tests {
                     gaps.look(Some(begin), position);
                 }
                 let is_learned = begin > 2 * LOOK_EVERY_LINES && number > 2;
-                assert!(!is_learned || gap == best_lines(len), "{gap} lines behind record {number} of {len} bytes");
+                assert!(!is_learned || gap == best_lines(len), "{gap} lines after record {number} of {len} bytes");
             }
         }
     }

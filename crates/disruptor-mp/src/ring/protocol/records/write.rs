@@ -76,7 +76,7 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
     /// line holds an older record, or the middle of one.
     #[inline(always)]
     fn commit_word(&mut self, word: Word, end: i64, number: i64) {
-        debug_assert!(end - self.next() < self.room(), "committed without room for the header behind");
+        debug_assert!(end - self.next() < self.room(), "committed without room for the header after it");
         // All places first: after a store to shared memory the compiler reads our own fields again.
         let memory = self.memory();
         let (here, next) = (memory.word(self.next()), memory.header(end));
