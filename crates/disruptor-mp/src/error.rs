@@ -26,16 +26,20 @@ pub type MultiProcessResult<T> = Result<T, MultiProcessError>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MultiProcessError {
-    /// There is no ring of that name. Its producer has not started yet, or is gone.
-    #[error("there is no ring at {place}")]
+    /// There is no ring of that name. Its producer has not started yet, or is gone. Start the producer first, or wait
+    /// for it: [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
+    #[error("there is no ring at {place}; start its producer first, or wait for it with `attach_when_ready`")]
     NotFound {
         /// The ring.
         place: String,
     },
     /// There is a ring of that name without a producer: a process that died has left it, or its producer has just
     /// closed it. Only for a program that needs a live producer: see
-    /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready).
-    #[error("the ring at {place} has no producer: process {pid} {}{}", went(*how), and_besides(.difference))]
+    /// [`attach_when_ready`](crate::SharedDisruptorBuilder::attach_when_ready). Start the producer again.
+    #[error(
+        "the ring at {place} has no producer: process {pid} {}; start the producer again{}",
+        went(*how), and_besides(.difference)
+    )]
     NoProducer {
         /// The ring.
         place: String,
@@ -48,7 +52,7 @@ pub enum MultiProcessError {
     },
     /// There was no ring with a live producer in time. The source says what there was instead. Start the producer, or
     /// wait longer.
-    #[error("there was nothing to attach to at {place} within {waited:.1?}: {source}")]
+    #[error("there was nothing to attach to at {place} within {waited:.1?}: {}", instead(.source))]
     NotReadyInTime {
         /// The ring.
         place: String,
@@ -57,7 +61,7 @@ pub enum MultiProcessError {
         /// Why this process could not attach when it gave up.
         r#source: Box<MultiProcessError>,
     },
-    /// The ring exists, but this process may not use it.
+    /// This process may not use the ring, or may not create it there. The source says who may, and what to do.
     #[error("{source}")]
     PermissionDenied {
         /// The ring.
@@ -65,15 +69,18 @@ pub enum MultiProcessError {
         /// The call that was refused.
         r#source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// There is something under that name, and `create` never opens.
-    #[error("{place} exists already")]
+    /// There is something under that name, and `create` never opens. Choose another name, or remove it with
+    /// [`gc`](crate::gc()), which leaves what a process uses.
+    #[error("{place} exists already; choose another name, or remove it (gc) if no process uses it")]
     AlreadyExists {
         /// The ring.
         place: String,
     },
     /// Another producer has the ring. A stopped producer still holds its lock, so it has the ring as well. To take over
     /// from a stopped process, end it first.
-    #[error("{place} is in use by producer process {pid}, which is {state}")]
+    #[error(
+        "{place} is in use by producer process {pid}, which is {state}; end that process first, or choose another name"
+    )]
     InUse {
         /// The ring.
         place: String,
@@ -115,8 +122,8 @@ pub enum MultiProcessError {
         place: String,
     },
     /// The ring has other events than this program: `difference` names the first field that is not the same on both
-    /// sides.
-    #[error("{place} holds other events: {difference}")]
+    /// sides. Give both programs the same type, or choose another name.
+    #[error("{place} holds other events: {difference}; give both programs the same type")]
     IncompatibleEvent {
         /// The ring.
         place: String,
@@ -126,7 +133,7 @@ pub enum MultiProcessError {
     /// The events carry other content than this program expects: see
     /// [`with_content_tag`](crate::SharedDisruptorBuilder::with_content_tag). If both tags are schemas of messages, the
     /// text names the first difference in the message, as `#[message]` of the crate `myelon` describes it; give both
-    /// programs the same type.
+    /// programs the same type, or the same tag.
     #[error("{place} carries {}", content(.found, .wanted))]
     IncompatibleContent {
         /// The ring.
@@ -157,8 +164,8 @@ pub enum MultiProcessError {
         /// What was asked for.
         wanted: u64,
     },
-    /// The ring has another shape than was asked for.
-    #[error("{place}: {field} is {found}, this program asks for {wanted}")]
+    /// The ring has another shape than was asked for. Give both programs the same number.
+    #[error("{place}: {field} is {found}, and this program asks for {wanted}; give both programs the same number")]
     IncompatibleLayout {
         /// The ring.
         place: String,
@@ -169,8 +176,12 @@ pub enum MultiProcessError {
         /// What was asked for.
         wanted: u64,
     },
-    /// The ring keeps its entries for consumers with other ids than this producer does.
-    #[error("{place} keeps entries for consumer ids that begin with `{found}`, this program asks for `{wanted}`")]
+    /// The ring keeps its entries for consumers with other ids than this producer does. Give both programs the same
+    /// prefix.
+    #[error(
+        "{place} keeps entries for consumer ids that begin with `{found}`, and this program asks for `{wanted}`; give both programs the \
+         same prefix"
+    )]
     IncompatiblePrefix {
         /// The ring.
         place: String,
@@ -179,15 +190,19 @@ pub enum MultiProcessError {
         /// The prefix that this program asks for.
         wanted: String,
     },
-    /// The schema in the ring cannot be read.
-    #[error("{place} has a schema that cannot be read: {source}")]
+    /// The schema in the ring cannot be read: the ring is damaged, or another version of the library made it. End its
+    /// processes; then `build_producer` replaces it.
+    #[error(
+        "{place} has a schema that cannot be read: {source}; end its processes and create it again, with one version of the library"
+    )]
     DamagedSchema {
         /// The ring.
         place: String,
         /// Why.
         r#source: SchemaError,
     },
-    /// The counters there cannot be read.
+    /// The counters there cannot be read; the source says why. If they are damaged, end the processes of the segment
+    /// and create it again.
     #[error("{place} has counters that cannot be read: {source}")]
     DamagedCounters {
         /// The segment.
@@ -207,8 +222,9 @@ pub enum MultiProcessError {
     /// The segment of that name belongs to another user, and this process may not remove it. It was not changed: see
     /// [`CreateError::NotOwner`].
     #[error(
-        "{place} belongs to user {owner_uid}, and this process may not remove it; it was left as it is: run as that user, let that user or \
-         root remove it, or choose another name"
+        "{place} belongs to user {owner_uid}, and this process (user {}) may not remove it; it was left as it is: run as that user, let \
+         that user or root remove it, or choose another name",
+        rustix::process::geteuid().as_raw()
     )]
     NotOwner {
         /// The ring.
@@ -218,20 +234,24 @@ pub enum MultiProcessError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file system, or the memory limit of this process, has less room than the ring needs.
+    /// There is less room than the ring needs. The text and the source say which limit was met, and how to raise it:
+    /// the file system is full ([`CreateError::NoSpace`]), or the memory limit of the process's control group is
+    /// reached ([`CreateError::MemoryLimit`]), which a larger file system does not change. The limits of file length
+    /// and locked memory, and a lack of inodes, are [`Create`](Self::Create).
     #[error("{source}")]
     NoSpace {
         /// The ring.
         place: String,
         /// The length of the whole segment.
         wanted_bytes: u64,
-        /// What was free.
+        /// What was free in the file system, or what the memory limit leaves.
         available_bytes: u64,
-        /// What is scarce, and what to do.
+        /// Which limit was met, and what to do.
         r#source: CreateError,
     },
-    /// The consumers that start-up waits for did not join in time. Nothing was published.
-    #[error("{joined} of {wanted} consumers joined {place} within {waited:?}")]
+    /// The consumers that start-up waits for did not join in time. Nothing was published. Start the missing consumers,
+    /// or wait longer.
+    #[error("{joined} of {wanted} consumers joined {place} within {waited:?}; start the others, or wait longer")]
     CoordinationTimeout {
         /// The ring.
         place: String,
@@ -251,14 +271,16 @@ pub enum MultiProcessError {
         r#source: JoinError,
     },
     /// The ring was replaced or removed while we attached. Attach again.
-    #[error("{place} was replaced")]
+    #[error("{place} was replaced; attach again")]
     Replaced {
         /// The ring.
         place: String,
     },
     /// A configuration with `create` was given to a view, which only reads. Only a producer creates a ring: make one
     /// with the configuration's `builder`.
-    #[error("{place} is to be created, which only its producer can do")]
+    #[error(
+        "{place} is to be created, which only its producer can do; make a producer with the configuration's `builder`"
+    )]
     OnlyProducersCreate {
         /// The ring.
         place: String,
@@ -278,7 +300,7 @@ pub enum MultiProcessError {
     },
     /// The list of required consumers is empty, so every managed call would succeed. Name at least one, or publish
     /// unmanaged.
-    #[error("no consumer of {place} is required")]
+    #[error("no consumer of {place} is required; name at least one, or publish with calls that are not managed")]
     NoRequiredConsumers {
         /// The ring.
         place: String,
@@ -339,7 +361,8 @@ pub enum MultiProcessError {
         /// Its value.
         value: String,
     },
-    /// A thread could not be pinned to the chosen core: there is no such core, or this process may not use it.
+    /// A thread could not be pinned to the chosen core: there is no such core, or this process may not use it. Choose
+    /// one of `usable`.
     #[error("{}: a thread cannot be pinned to core {}: {source}; {}", asked.asked_by, asked.core, Usable(usable))]
     Core {
         /// The chosen core, and what chose it.
@@ -357,15 +380,15 @@ pub enum MultiProcessError {
         /// Why.
         r#source: CreateError,
     },
-    /// A damaged segment has the name and could not be removed.
-    #[error("what stands in the way of a new ring could not be removed: {source}")]
+    /// A damaged segment has the name and could not be removed; the source says why. Remove it, or choose another name.
+    #[error("what is in the place of a new ring could not be removed: {source}")]
     CleanUp {
         /// The ring.
         place: String,
         /// Why.
         r#source: GcError,
     },
-    /// The operating system refused something.
+    /// The operating system refused something; `source` is its error.
     #[error("{call} failed for {place}: {source}")]
     Os {
         /// The ring.
@@ -402,9 +425,9 @@ impl fmt::Display for Usable<'_> {
         if self.0.is_empty() {
             return f.write_str("which cores this process may use is not known");
         }
-        f.write_str("this process may use ")?;
+        f.write_str(if self.0.len() == 1 { "this process may use core " } else { "this process may use cores " })?;
         for (index, run) in self.0.chunk_by(|a, b| a + 1 == *b).enumerate() {
-            f.write_str(if index == 0 { "core " } else { ", " })?;
+            f.write_str(if index == 0 { "" } else { ", " })?;
             match run {
                 [only] => write!(f, "{only}")?,
                 [first, .., last] => write!(f, "{first}-{last}")?,
@@ -412,6 +435,15 @@ impl fmt::Display for Usable<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What was there instead of a ring with a live producer. The text names the place before this.
+fn instead(found: &MultiProcessError) -> String {
+    match found {
+        // Its own text advises to wait, which was done.
+        MultiProcessError::NotFound { .. } => "there is no ring; start its producer, or wait longer".to_owned(),
+        found => found.to_string(),
     }
 }
 
@@ -426,7 +458,7 @@ fn content(found: &Option<String>, wanted: &Option<String>) -> String {
     if let (Some(there), Some(here)) = (schema(found), schema(wanted))
         && let Some(difference) = here.first_difference(&there)
     {
-        return format!("other messages: {difference}");
+        return format!("other messages: {difference}; give both programs the same type");
     }
     let tag = |tag: &Option<String>| match (schema(tag), tag) {
         (Some(schema), _) => {
@@ -436,7 +468,7 @@ fn content(found: &Option<String>, wanted: &Option<String>) -> String {
         (None, Some(tag)) => format!("`{tag}`"),
         (None, None) => "no content tag".to_owned(),
     };
-    format!("{}, this program expects {}", tag(found), tag(wanted))
+    format!("{}, and this program expects {}; give both programs the same content tag", tag(found), tag(wanted))
 }
 
 impl MultiProcessError {
@@ -489,6 +521,24 @@ impl MultiProcessError {
         match source {
             JoinError::Replaced => Self::Replaced { place },
             source => Self::Join { place, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Usable;
+
+    #[test]
+    fn the_cores_that_a_process_may_use_are_runs_with_the_right_number() {
+        for (cores, text) in [
+            (&[][..], "which cores this process may use is not known"),
+            (&[3], "this process may use core 3"),
+            (&[0, 1], "this process may use cores 0-1"),
+            (&[0, 2], "this process may use cores 0, 2"),
+            (&[0, 1, 2, 3, 8], "this process may use cores 0-3, 8"),
+        ] {
+            assert_eq!(Usable(cores).to_string(), text);
         }
     }
 }

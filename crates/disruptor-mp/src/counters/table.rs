@@ -81,7 +81,7 @@ pub enum TableError {
         address: usize,
     },
     /// The memory ends before the table does: a truncated file, or too little room for a new table.
-    #[error("the table of counters takes {needed} bytes, there are {len}")]
+    #[error("the table of counters takes {needed} bytes, and there are {len}")]
     TooShort {
         /// Bytes that exist.
         len: usize,
@@ -89,7 +89,7 @@ pub enum TableError {
         needed: u64,
     },
     /// The first word is still 0: its creator has not finished, or has died. Try again while it lives.
-    #[error("the table of counters is not ready yet")]
+    #[error("the table of counters is not ready yet; try again while its creator lives")]
     NotReady,
     /// These bytes are something else, or come from a machine with another byte order.
     #[error("this is not a table of counters: its first word is {found:#018x}")]
@@ -98,7 +98,9 @@ pub enum TableError {
         found: u64,
     },
     /// Another build of this crate made the table. Read it with that one.
-    #[error("the table of counters has version {found}, this build needs {wanted}")]
+    #[error(
+        "the table of counters has version {found}, and this build needs {wanted}; read it with the build that made it"
+    )]
     OtherVersion {
         /// The table's version.
         found: u32,
@@ -106,7 +108,7 @@ pub enum TableError {
         wanted: u32,
     },
     /// The table claims to have no counters, or more than possible: it is damaged.
-    #[error("the table of counters claims to hold {found} counters, possible are 1 to {max}")]
+    #[error("the table of counters is damaged: it claims to hold {found} counters, and 1 to {max} are possible")]
     BadCapacity {
         /// What the header says.
         found: u32,
@@ -114,7 +116,9 @@ pub enum TableError {
         max: u32,
     },
     /// The table claims to have blocks for more ends than a ring can have: it is damaged.
-    #[error("the table of counters claims to have blocks for {found} ends of a ring, possible are 0 to {max}")]
+    #[error(
+        "the table of counters is damaged: it claims to have blocks for {found} ends of a ring, and 0 to {max} are possible"
+    )]
     BadBlocks {
         /// What the header says.
         found: u32,

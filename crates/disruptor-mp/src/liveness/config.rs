@@ -201,7 +201,7 @@ impl fmt::Debug for RequiredConsumerLivenessConfig {
 #[non_exhaustive]
 pub enum RequiredConsumerError {
     /// Required consumers did not join in time. Start them, or wait longer.
-    #[error("required consumers did not join: {}", missing.join(", "))]
+    #[error("required consumers did not join: {}; start them, or wait longer", missing.join(", "))]
     StartupTimeout {
         /// The missing consumers.
         missing: Vec<String>,
@@ -210,7 +210,8 @@ pub enum RequiredConsumerError {
     /// until [`reset_required_consumer_liveness`](crate::ProducerEnd::reset_required_consumer_liveness); other calls go
     /// on.
     #[error(
-        "consumer `{consumer_id}` has stood after sequence {last_sequence} for {stalled_for:.1?}: the producer is shut to managed calls"
+        "consumer `{consumer_id}` has released nothing after sequence {last_sequence} for {stalled_for:.1?}: the producer refuses managed \
+         calls until `reset_required_consumer_liveness`"
     )]
     GracefulShutdownTriggered {
         /// The consumer.
@@ -248,17 +249,20 @@ pub enum RequiredConsumerError {
         /// The last sequence that it was seen to have released; -1 if none.
         last_sequence: i64,
     },
-    /// The deadline of the call passed while the ring was full, or a required consumer was missing.
+    /// The deadline of the call passed while the ring was full, or a required consumer was missing. The report names
+    /// the consumer to look at.
     #[error("timed out: {report}")]
     TimedOut {
         /// Which consumer held the ring back.
         report: Box<StallReport>,
     },
-    /// The ring was replaced or removed.
-    #[error("the ring was replaced")]
+    /// The ring was replaced or removed. Build it again.
+    #[error("the ring was replaced; build it again")]
     Replaced,
-    /// The batch is larger than the ring.
-    #[error("a batch of {count} events does not fit into a ring of {capacity}")]
+    /// The batch is larger than the ring. Publish it in parts, or make the ring larger.
+    #[error(
+        "a batch of {count} events does not fit into a ring of {capacity}; publish it in parts, or make the ring larger"
+    )]
     TooLarge {
         /// Events in the batch.
         count: usize,
@@ -267,16 +271,19 @@ pub enum RequiredConsumerError {
     },
     /// The operating system refused to say whether a consumer lives, or to let the producer remove it. No conclusion
     /// was drawn. Try again.
-    #[error("it is not known whether a consumer lives: {report}")]
+    #[error("it is not known whether a consumer lives; try again: {report}")]
     Os {
         /// The awaited consumer, and what was refused.
         report: Box<StallReport>,
     },
-    /// This process is a child of the one that owns the handle.
-    #[error("this handle belongs to the parent process")]
+    /// This process is a child of the one that owns the handle. A child has no handles; build your own.
+    #[error("this handle belongs to the parent process; build a new one in this process")]
     Forked,
-    /// A managed call without `enable_required_consumer_liveness`.
-    #[error("required-consumer liveness is not enabled on this producer")]
+    /// A managed call without
+    /// [`enable_required_consumer_liveness`](crate::ProducerEnd::enable_required_consumer_liveness). Call it first.
+    #[error(
+        "required-consumer liveness is not enabled on this producer; call `enable_required_consumer_liveness` first"
+    )]
     NotEnabled,
 }
 

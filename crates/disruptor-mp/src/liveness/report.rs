@@ -198,7 +198,7 @@ impl fmt::Display for StallReport {
                 "consumer is handed no more than 64 messages from the oldest that it holds on, and waits for its release"
             }
             WaitingFor::Consumers => "producer waits for consumers",
-            WaitingFor::Reset => "producer is shut to managed calls until it is reset",
+            WaitingFor::Reset => "producer refuses managed calls until it is reset",
             WaitingFor::Nothing => "nothing waits",
             WaitingFor::Closed => "nothing waits, its producer has closed it and everything was read",
             WaitingFor::Replaced => "nothing waits, it was replaced and everything was read",

@@ -40,7 +40,7 @@ pub(crate) fn entry_byte(index: usize) -> u32 {
 pub enum JoinError {
     /// A living process has this id. Choose another, or end that process first. It may be this process: a consumer
     /// keeps its id until its last held message is gone.
-    #[error("consumer `{id}` is in use by process {pid}")]
+    #[error("consumer `{id}` is in use by process {pid}; choose another id, or end that process")]
     IdInUse {
         /// The id.
         id: String,
@@ -67,19 +67,23 @@ pub enum JoinError {
         /// How many entries there are for others.
         places: usize,
     },
-    /// Another consumer has been in the middle of joining for seconds: it is stopped.
-    #[error("another consumer is in the middle of joining and does not get on; it is probably stopped")]
+    /// Another consumer has been in the middle of joining for seconds: it is stopped. Let it go on (SIGCONT) or end it,
+    /// and join again.
+    #[error(
+        "another consumer began to join seconds ago and has not finished; its process is probably stopped: let it go on or end it, and join \
+         again"
+    )]
     JoinInProgress,
-    /// The ring no longer has its first event.
+    /// The ring no longer has its first event. Start at another one: see [`StartAt`](crate::StartAt).
     #[error(transparent)]
     BeginningGone(#[from] BeginningGone),
-    /// The ring was replaced or removed while we joined. Open it again.
-    #[error("the ring was replaced or removed")]
+    /// The ring was replaced or removed while we joined. Attach again.
+    #[error("the ring was replaced or removed; attach again")]
     Replaced,
     /// The entry under this id held a position that no consumer could have reached; it has been freed. Join again to
     /// begin with a new entry.
     #[error(
-        "the position {position} left under consumer id `{id}` was never published (published: {published}); the entry was freed"
+        "the position {position} left under consumer id `{id}` was never published (published: {published}); its place was freed: join again"
     )]
     PositionForged {
         /// The id.

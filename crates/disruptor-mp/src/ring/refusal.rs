@@ -48,7 +48,7 @@ pub enum RefusalCause {
     TableFull,
     /// It may not use the ring.
     NotAllowed,
-    /// There is no space for a ring of its own.
+    /// There is no room for a ring of its own: its file system is full, or its memory limit is reached.
     NoSpace,
     /// It was told of another set of rings than the session has: one has an urgent lane, and the other has none.
     OtherRings,
@@ -112,11 +112,11 @@ impl fmt::Display for RefusalCause {
         f.pad(match self {
             Self::OtherEvent => "it was built for other messages",
             Self::OtherContent => "it expects another content tag",
-            Self::OtherShape => "it expects a ring of another size, or asks for one that cannot be",
-            Self::IdInUse => "a process alive has its id",
-            Self::TableFull => "the table of consumers has no entry for it",
-            Self::NotAllowed => "it may not use the ring",
-            Self::NoSpace => "there is no space for its own ring",
+            Self::OtherShape => "it expects a ring of another size, or asks for one that is not possible: give both programs the same size",
+            Self::IdInUse => "a live process has its id: end that process first",
+            Self::TableFull => "the table of consumers has no entry for it: create the ring with more entries",
+            Self::NotAllowed => "it may not use the ring: run both processes as one user, or create the ring for a common group",
+            Self::NoSpace => "there is no room for its own ring: its file system is full, or its memory limit is reached",
             Self::OtherRings => {
                 "either its invitation or the topology has an urgent lane, and the other has none: make the invitation \
                  from that topology"
@@ -126,7 +126,7 @@ impl fmt::Display for RefusalCause {
                  `wait_for`, until the patience of this one was over: let the scheduler look, and start the worker again"
             }
             Self::NoScheduler => {
-                "it found no scheduler alive until its patience was over: start the worker again"
+                "it found no live scheduler until its patience was over: start the worker again"
             }
             Self::Other => "its own error says why",
         })

@@ -57,7 +57,7 @@ pub enum SchemaError {
         part: &'static str,
     },
     /// There are more bytes than the schema has.
-    #[error("there are {extra_bytes} bytes behind the schema")]
+    #[error("{extra_bytes} bytes follow the end of the schema")]
     TooLong {
         /// How many bytes are left over.
         extra_bytes: usize,

@@ -282,7 +282,7 @@ mod bytes {
         let tagged = [picture, tag].concat().concat();
         assert_eq!(Leg::schema().with_content_tag("rkyv:Leg/1").encode(), tagged);
         let behind = [&tagged[..], &[0]].concat();
-        assert_eq!(Schema::decode(&behind).unwrap_err().to_string(), "there are 1 bytes behind the schema");
+        assert_eq!(Schema::decode(&behind).unwrap_err().to_string(), "1 bytes follow the end of the schema");
     }
 
     #[test]

@@ -174,7 +174,8 @@ impl<'a> Construction<'a> {
         {
             return Err(CreateError::FileSizeLimit { place: place.to_string(), wanted_bytes, limit_bytes });
         }
-        if options.make_directories {
+        // The directory of shared memory is the system's.
+        if options.make_directories && matches!(place.untitled(), Place::File(_)) {
             backend.make_directories().map_err(|fault| new.error(fault))?;
         }
         Ok(new)
@@ -280,6 +281,12 @@ impl<'a> Construction<'a> {
     fn error(&self, fault: Fault) -> CreateError {
         let Fault { call, source } = fault;
         let place = self.place.to_string();
+        if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            && let Ok(backend) = self.place.backend()
+            && let Some(directory) = backend.missing_directory()
+        {
+            return CreateError::NoDirectory { place, directory: directory.display().to_string(), source };
+        }
         match (source.kind(), Errno::from_io_error(&source)) {
             (_, Some(Errno::NOSPC | Errno::DQUOT)) => {
                 match self.place.backend().ok().and_then(|backend| backend.free_bytes_without_inodes()) {

@@ -17,7 +17,7 @@ use super::place::Place;
 #[non_exhaustive]
 pub enum CreateError {
     /// Something has that name already, not necessarily a segment. Open it, replace it, or choose another name.
-    #[error("{place} exists already")]
+    #[error("{place} exists already; open it, replace it, or choose another name")]
     AlreadyExists {
         /// Where it should have been created.
         place: String,
@@ -31,27 +31,26 @@ pub enum CreateError {
         /// Where it should have been created.
         place: String,
     },
-    /// The file system has less room than the segment needs. Enlarge it or choose another place.
-    #[error(
-        "no space for {place}: {wanted_bytes} bytes wanted, {available_bytes} available; make the file system larger (Docker: \
-         --shm-size, Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that has the room"
-    )]
+    /// The file system is full, or a quota is reached. Make the file system larger, raise the quota, or choose another
+    /// place.
+    #[error("no space for {place}: {wanted_bytes} bytes wanted, {}", Scarce(*wanted_bytes, *available_bytes, source))]
     NoSpace {
         /// Where it should have been created.
         place: String,
         /// The length of the whole segment.
         wanted_bytes: u64,
-        /// What was free; 0 if the system did not say. Can be more than was wanted if a quota is the reason.
+        /// What was free in the file system; 0 if the system did not say. Can be more than was wanted if a quota is the
+        /// reason.
         available_bytes: u64,
         /// What the system said.
         source: io::Error,
     },
     /// A cgroup of this process may not use that much memory: continuing would end in SIGKILL. Raise its limit, or make
-    /// the segment smaller.
+    /// the segment smaller. A larger file system does not help.
     #[error(
         "no memory for {place}: {wanted_bytes} bytes wanted, and the memory limit of this process's control group ({limit_bytes} bytes) \
-         leaves {available_bytes}; raise the limit (Docker: --memory, Kubernetes: resources.limits.memory, systemd: MemoryMax), or make \
-         the ring smaller"
+         leaves {available_bytes}; raise that limit (Docker: --memory, Kubernetes: resources.limits.memory, systemd: MemoryMax; a larger \
+         /dev/shm does not help), or make the ring smaller"
     )]
     MemoryLimit {
         /// Where it should have been created.
@@ -106,7 +105,18 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
-    /// The process may not create anything there, or not with these options.
+    /// The directory of the file is missing, and was not to be made
+    /// ([`CreateOptions::make_directories`](super::CreateOptions::make_directories)), or is not a directory.
+    #[error("no directory for {place}: {}", Directory(directory, source))]
+    NoDirectory {
+        /// Where it should have been created.
+        place: String,
+        /// The directory of the file.
+        directory: String,
+        /// What the system said: that it does not exist, or that it is not a directory.
+        source: io::Error,
+    },
+    /// The process may not create anything there, or not with these options. Create it in another directory.
     #[error(
         "not allowed to create {place}: {call}: {source}{}; create it in a directory that this process may write to",
         Refusing("its directory", directory)
@@ -164,7 +174,7 @@ pub enum CreateError {
     /// The place's name cannot be a segment's name.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// The blueprint cannot become a segment.
+    /// The blueprint cannot become a segment: it is too large for any, or its numbers contradict each other.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The file system cannot reserve space, so a full disk would end in SIGBUS later. Choose another place, or ask for
@@ -197,8 +207,9 @@ pub enum CreateError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is nothing of that name. Its creator has not started yet, or the segment was removed.
-    #[error("{place} does not exist")]
+    /// There is nothing of that name. Its creator has not started yet, or the segment was removed. Start the creator
+    /// first.
+    #[error("{place} does not exist; start the process that creates it first")]
     NotFound {
         /// What was to be opened.
         place: String,
@@ -221,16 +232,19 @@ pub enum OpenError {
         r#source: io::Error,
     },
     /// The name belongs to something that is not a regular file: a symlink, which is never followed, a directory, or
-    /// the like.
-    #[error("{place} is {found}; segments are regular files, and symlinks are not followed")]
+    /// the like. Choose another name.
+    #[error("{place} is {found}; segments are regular files, and symlinks are not followed: choose another name")]
     NotAFile {
         /// What was to be opened.
         place: String,
         /// What it is instead, with an article: `a FIFO`.
         found: &'static str,
     },
-    /// It ends within its first page: truncated, or never a segment.
-    #[error("{place} is too short to be a segment: {len_bytes} bytes")]
+    /// It ends within its first page: truncated, or never a segment. Remove it if no program needs it, or choose
+    /// another name.
+    #[error(
+        "{place} is too short to be a segment: {len_bytes} bytes; remove it if no program needs it, or choose another name"
+    )]
     TooShort {
         /// What was to be opened.
         place: String,
@@ -238,7 +252,9 @@ pub enum OpenError {
         len_bytes: u64,
     },
     /// Its creator is alive and has not finished in the time we wait. Try again, or look at what the creator does.
-    #[error("{place} is still being initialised by process {pid} (0: not known yet)")]
+    #[error(
+        "{place} is still being initialised by process {pid} (0: not known yet); try again, or look at what that process does"
+    )]
     NotReady {
         /// What was to be opened.
         place: String,
@@ -246,25 +262,27 @@ pub enum OpenError {
         pid: u32,
     },
     /// Its creator died before it was finished. Remove it with [`gc`](super::gc()), or replace it.
-    #[error("the creator of {place} died before it was finished; it can be removed")]
+    #[error("the creator of {place} died before it was finished; remove it (gc), or create it again")]
     CreatorDied {
         /// What was to be opened.
         place: String,
     },
-    /// It is not a segment of this library.
-    #[error("{place} is not a segment: wrong magic")]
+    /// It is not a segment of this library. Choose another name.
+    #[error("{place} is not a segment: its first bytes are not those of one; choose another name")]
     WrongMagic {
         /// What was to be opened.
         place: String,
     },
-    /// It comes from a machine of the other byte order.
-    #[error("{place} was written by a machine of the other byte order")]
+    /// It comes from a machine of the other byte order. Create it on this machine.
+    #[error("{place} was written by a machine of the other byte order; create it on this machine")]
     ByteOrder {
         /// What was to be opened.
         place: String,
     },
     /// It was created by a build with another layout. Both sides have to be of one version.
-    #[error("{place} has layout version {found}, this build needs {wanted}")]
+    #[error(
+        "{place} has layout version {found}, this build needs {wanted}; use one version of the library on all sides"
+    )]
     Version {
         /// What was to be opened.
         place: String,
@@ -273,8 +291,11 @@ pub enum OpenError {
         /// Ours; an equal major version would do.
         wanted: AbiVersion,
     },
-    /// It is a segment for something else.
-    #[error("{place} is {found}{}, and this program wants {wanted}", Each(*found, *event_bytes))]
+    /// It is a segment for something else. Choose another name, or attach to it as what it is.
+    #[error(
+        "{place} is {found}{}, and this program wants {wanted}; choose another name, or attach to it as what it is",
+        Each(*found, *event_bytes)
+    )]
     WrongKind {
         /// What was to be opened.
         place: String,
@@ -285,8 +306,9 @@ pub enum OpenError {
         /// The kind that was asked for.
         wanted: Kind,
     },
-    /// It was truncated: its header speaks of bytes that it does not have, and touching them would be SIGBUS.
-    #[error("{place} should have {header_bytes} bytes and has {object_bytes}")]
+    /// It was truncated: its header speaks of bytes that it does not have, and touching them would be SIGBUS. Create it
+    /// again.
+    #[error("{place} was truncated: it should have {header_bytes} bytes and has {object_bytes}; create it again")]
     Length {
         /// What was to be opened.
         place: String,
@@ -295,8 +317,8 @@ pub enum OpenError {
         /// The length that it has.
         object_bytes: u64,
     },
-    /// Its header holds a number that no creator writes.
-    #[error("{place} is damaged: {field} is {found}")]
+    /// Its header holds a number that no creator writes. Create it again.
+    #[error("{place} is damaged: {field} is {found}; create it again")]
     Corrupt {
         /// What was to be opened.
         place: String,
@@ -305,9 +327,11 @@ pub enum OpenError {
         /// Its value.
         found: u64,
     },
-    /// A memory file that was received can still change its length. Its creator has to seal it, as ours do.
+    /// A memory file that was received can still change its length. Its creator has to seal it, as this library does
+    /// for [`Place::memfd`](super::Place::memfd).
     #[error(
-        "{place} is no memory file that is sealed against shrinking and growing, so it could be truncated under our feet"
+        "{place} is not a memory file that is sealed against shrinking and growing, so it could be truncated while it is mapped; let \
+         its creator seal it"
     )]
     Unsealed {
         /// What was to be opened.
@@ -338,6 +362,46 @@ impl std::fmt::Display for Each {
         match self {
             Self(Kind::Ring, bytes) => write!(f, " of {bytes} bytes each"),
             _ => Ok(()),
+        }
+    }
+}
+
+/// What a full file system has free, and what to do.
+struct Scarce<'a>(u64, u64, &'a io::Error);
+
+impl std::fmt::Display for Scarce<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(wanted_bytes, available_bytes, source) = *self;
+        let is_quota = rustix::io::Errno::from_io_error(source) == Some(rustix::io::Errno::DQUOT);
+        if is_quota || available_bytes >= wanted_bytes {
+            return write!(
+                f,
+                "and the file system has {available_bytes} free: a quota of the user, the group or the directory is {}reached; raise the \
+                 quota, make the ring smaller, or use a file in another directory",
+                if is_quota { "" } else { "probably " }
+            );
+        }
+        write!(
+            f,
+            "and the file system has {available_bytes} free; make the file system larger (/dev/shm in Docker: --shm-size, in \
+             Kubernetes: sizeLimit of an emptyDir with medium Memory), make the ring smaller, or use a file in a directory that has the \
+             room"
+        )
+    }
+}
+
+/// What is wrong with the directory of a file, and what to do.
+struct Directory<'a>(&'a str, &'a io::Error);
+
+impl std::fmt::Display for Directory<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(directory, source) = self;
+        match source.kind() {
+            io::ErrorKind::NotADirectory => write!(f, "{directory} is not a directory; choose another place"),
+            _ => write!(
+                f,
+                "{directory} does not exist; make that directory, or let it be made (`CreateOptions::make_directories`)"
+            ),
         }
     }
 }

@@ -61,10 +61,10 @@ pub struct MmapCursorConfig {
 #[non_exhaustive]
 pub enum AdvanceError {
     /// Only the handle that created a cursor advances it; that of a ring is advanced by publishing.
-    #[error("only the creator of a cursor advances it")]
+    #[error("only the handle that created a cursor advances it")]
     NotCreator,
     /// Cursors do not go back, and there is no sequence before -1.
-    #[error("the cursor stands at sequence {current} and does not go back to {wanted}")]
+    #[error("the cursor is at sequence {current} and does not go back to {wanted}")]
     Backwards {
         /// Its position.
         current: Sequence,
@@ -83,7 +83,7 @@ impl SharedCursor {
     /// # Panics
     /// If `initial` is below -1 or the largest number.
     pub fn create(place: impl Into<Place>, initial: Sequence) -> MultiProcessResult<Self> {
-        assert!((-1..Sequence::MAX).contains(&initial), "no cursor stands at {initial}");
+        assert!((-1..Sequence::MAX).contains(&initial), "a cursor cannot begin at {initial}");
         let (words, creation) = Words::create_cursor(&place.into(), initial + 1)?;
         Ok(Self { words, creation: Some(creation) })
     }

@@ -27,7 +27,7 @@ pub trait SharedCursorTrait {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
-    /// The deadline passed.
+    /// The deadline passed. Wait again, or look at the process that moves the position.
     #[error("timed out after {waited:.1?} at sequence {reached}")]
     TimedOut {
         /// How long the call waited.
@@ -42,7 +42,7 @@ pub enum WatchError {
         reached: Sequence,
     },
     /// Another ring has replaced this one. Attach again.
-    #[error("the ring was replaced")]
+    #[error("the ring was replaced; attach again")]
     Replaced,
     /// The producer, or the creator of a cursor on its own, died. If another producer takes the ring over, waiting
     /// again works.
@@ -55,7 +55,7 @@ pub enum WatchError {
     },
     /// The operating system refused to say whether the process that moves it lives. No conclusion was drawn. Try again.
     #[error(
-        "it is not known whether the process lives that moves the cursor, which is at sequence {reached}: {refused}"
+        "it is not known whether the process that moves the cursor lives; try again (the cursor is at sequence {reached}): {refused}"
     )]
     Os {
         /// The position.

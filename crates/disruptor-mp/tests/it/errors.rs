@@ -8,6 +8,7 @@ use disruptor_mp::{
     RequiredConsumerLivenessConfig, SharedConsumer, SharedCursor, SharedCursorTrait, SharedDisruptorBuilder,
     SharedProducer, StartAt, gc, plan,
 };
+use rustix::io::Errno;
 use std::error::Error;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +20,12 @@ use testkit::process::{Respawn, is_victim, role, say};
 use testkit::{skip, test_name};
 
 type Builder = SharedDisruptorBuilder<u64>;
+
+/// What to do if a segment is of another kind.
+const ANOTHER: &str = "choose another name, or attach to it as what it is";
+
+/// What to do if there is no ring.
+const START_IT: &str = "start its producer first, or wait for it with `attach_when_ready`";
 
 #[track_caller]
 fn says<T, E: Error + 'static>(answer: Result<T, E>, text: &str) {
@@ -38,11 +45,19 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     let names = ShmGuard::new();
     let name = names.name("r");
     let ring = || Builder::new(&name, 8);
-    says(ring().build_consumer(), &format!("there is no ring at shm:{name}"));
+    says(ring().build_consumer(), &format!("there is no ring at shm:{name}; {START_IT}"));
     let mut producer = build(ring().with_content_tag("steps/1").enable_discovery(1)).unwrap();
     let pid = std::process::id().to_string();
-    says(build(ring()), &format!("shm:{name} is in use by producer process {pid}, which is …"));
-    says(build(ring().create()), &format!("shm:{name} exists already"));
+    says(
+        build(ring()),
+        &format!(
+            "shm:{name} is in use by producer process {pid}, which is …; end that process first, or choose another name"
+        ),
+    );
+    says(
+        build(ring().create()),
+        &format!("shm:{name} exists already; choose another name, or remove it (gc) if no process uses it"),
+    );
     says(
         Builder::new(&name, 16).build_consumer(),
         &format!(
@@ -52,11 +67,15 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     );
     says(
         SharedDisruptorBuilder::<i64>::new(&name, 8).build_consumer(),
-        &format!("shm:{name} holds other events: the event is `i64` here, but `u64` there"),
+        &format!(
+            "shm:{name} holds other events: the event is `i64` here, but `u64` there; give both programs the same type"
+        ),
     );
     says(
         ring().with_content_tag("steps/2").build_consumer(),
-        &format!("shm:{name} carries `steps/1`, this program expects `steps/2`"),
+        &format!(
+            "shm:{name} carries `steps/1`, and this program expects `steps/2`; give both programs the same content tag"
+        ),
     );
     says(
         ring().with_content_tag("").build_consumer(),
@@ -74,13 +93,15 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
         ring().start_at(StartAt::Beginning).build_consumer(),
         &format!(
             "shm:{name} could not be joined: the ring no longer holds its first event; the oldest that is certain to \
-             stay is 12"
+             stay is 12: begin with it (`StartAt::Oldest`)"
         ),
     );
     let _consumer = ring().with_consumer_id("w").build_consumer().unwrap();
     says(
         ring().with_consumer_id("w").build_consumer(),
-        &format!("shm:{name} could not be joined: consumer `w` is in use by process {pid}"),
+        &format!(
+            "shm:{name} could not be joined: consumer `w` is in use by process {pid}; choose another id, or end that process"
+        ),
     );
     says(
         build(Builder::new(names.name("a"), 7)),
@@ -93,9 +114,9 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     says(
         build(Builder::new(names.name("a"), 1 << 40)),
         &format!(
-            "no space for shm:{}: 17592186150912 bytes wanted, … available; make the file system larger (Docker: \
-             --shm-size, Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that \
-             has the room",
+            "no space for shm:{}: 17592186150912 bytes wanted, and the file system has … free; make the file system \
+             larger (/dev/shm in Docker: --shm-size, in Kubernetes: sizeLimit of an emptyDir with medium Memory), make \
+             the ring smaller, or use a file in a directory that has the room",
             names.name("a")
         ),
     );
@@ -113,9 +134,14 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
     let late = ring().wait_for_consumers(1, Duration::from_millis(1));
     says(
         build(Builder::new(names.name("b"), 8).with_coordination_timeout(Duration::ZERO)),
-        &format!("0 of 1 consumers joined shm:{} within …", names.name("b")),
+        &format!("0 of 1 consumers joined shm:{} within …; start the others, or wait longer", names.name("b")),
     );
-    says(build(late), &format!("shm:{name} is in use by producer process {pid}, which is …"));
+    says(
+        build(late),
+        &format!(
+            "shm:{name} is in use by producer process {pid}, which is …; end that process first, or choose another name"
+        ),
+    );
     let buffer = CoordinationMode::BufferUntilConsumers { max_buffer: 9 };
     says(
         build(Builder::new(names.name("c"), 8).with_coordination(buffer)),
@@ -125,7 +151,10 @@ fn an_error_of_building_names_the_ring_and_the_cause_once() {
         build(Builder::new("a/b", 8)),
         "`a/b` cannot be a segment's name: it contains a `/`; use a path (`Path`, `PathBuf`) for a file",
     );
-    says(build(Builder::new(names.name("d"), 8).take_over()), &format!("there is no ring at shm:{}", names.name("d")));
+    says(
+        build(Builder::new(names.name("d"), 8).take_over()),
+        &format!("there is no ring at shm:{}; {START_IT}", names.name("d")),
+    );
 }
 
 #[test]
@@ -136,18 +165,36 @@ fn an_error_about_what_stands_in_the_way_says_what_it_is() {
     let place = dir.path().display();
     let attach = |path: &Path| Builder::new(path, 8).build_consumer();
     std::fs::write(at("short"), b"short").unwrap();
-    says(attach(&at("short")), &format!("{place}/short is too short to be a segment: 5 bytes"));
+    says(
+        attach(&at("short")),
+        &format!(
+            "{place}/short is too short to be a segment: 5 bytes; remove it if no program needs it, or choose another name"
+        ),
+    );
     std::fs::write(at("other"), vec![7; 8192]).unwrap();
-    says(attach(&at("other")), &format!("{place}/other is not a segment: wrong magic"));
+    says(
+        attach(&at("other")),
+        &format!("{place}/other is not a segment: its first bytes are not those of one; choose another name"),
+    );
     std::fs::create_dir(at("directory")).unwrap();
     says(
         attach(&at("directory")),
-        &format!("{place}/directory is a directory; segments are regular files, and symlinks are not followed"),
+        &format!(
+            "{place}/directory is a directory; segments are regular files, and symlinks are not followed: choose another name"
+        ),
     );
     let missing = at("no").join("such").join("directory");
     says(
-        build(Builder::new(&missing, 8)),
-        &format!("… failed while creating {place}/no/such/directory: No such file or directory (os error 2)"),
+        build(Builder::new(&missing, 8).with_create_options(CreateOptions::default().make_directories(false))),
+        &format!(
+            "no directory for {place}/no/such/directory: {place}/no/such does not exist; make that directory, or let \
+             it be made (`CreateOptions::make_directories`)"
+        ),
+    );
+    assert!(!at("no").exists());
+    says(
+        build(Builder::new(at("short").join("ring"), 8)),
+        &format!("no directory for {place}/short/ring: {place}/short is not a directory; choose another place"),
     );
     says(gc("a/b"), "`a/b` cannot be a segment's name: it contains a `/`; use a path (`Path`, `PathBuf`) for a file");
 }
@@ -192,13 +239,13 @@ fn an_error_of_the_system_is_in_the_text() {
     let remove = GcError::Os { place: place(), call: "unlink", source: denied() };
     assert_says(
         &MultiProcessError::CleanUp { place: place(), source: remove },
-        "what stands in the way of a new ring could not be removed: unlink failed while removing shm:ring: \
+        "what is in the place of a new ring could not be removed: unlink failed while removing shm:ring: \
          Permission denied (os error 13)",
     );
     let remove = GcError::PermissionDenied { place: place(), call: "unlink", permissions: None, source: denied() };
     assert_says(
         &MultiProcessError::CleanUp { place: place(), source: remove },
-        "what stands in the way of a new ring could not be removed: not allowed to remove shm:ring: unlink: \
+        "what is in the place of a new ring could not be removed: not allowed to remove shm:ring: unlink: \
          Permission denied (os error 13); let its owner remove it, or run as a user of its group",
     );
     assert_says(
@@ -215,9 +262,23 @@ fn an_error_of_the_system_is_in_the_text() {
     let full = MultiProcessError::NoSpace { place: place(), wanted_bytes, available_bytes, source: full };
     assert_says(
         &full,
-        "no space for shm:ring: 4096 bytes wanted, 100 available; make the file system larger (Docker: --shm-size, \
-         Kubernetes: sizeLimit of an emptyDir with medium Memory), or use a file in a directory that has the room",
+        "no space for shm:ring: 4096 bytes wanted, and the file system has 100 free; make the file system larger \
+         (/dev/shm in Docker: --shm-size, in Kubernetes: sizeLimit of an emptyDir with medium Memory), make the ring \
+         smaller, or use a file in a directory that has the room",
     );
+    // What the system says about a quota: EDQUOT, and for some file systems ENOSPC.
+    for (errno, is_certain) in [(Errno::DQUOT, ""), (Errno::NOSPC, "probably ")] {
+        let source = errno.into();
+        let full = CreateError::NoSpace { place: place(), wanted_bytes, available_bytes: 1 << 30, source };
+        assert_eq!(
+            full.to_string(),
+            format!(
+                "no space for shm:ring: 4096 bytes wanted, and the file system has 1073741824 free: a quota of the \
+                 user, the group or the directory is {is_certain}reached; raise the quota, make the ring smaller, or \
+                 use a file in another directory"
+            )
+        );
+    }
 }
 
 #[test]
@@ -228,19 +289,25 @@ fn an_error_of_a_running_ring_names_the_reason_once() {
     let mut producer: SharedProducer<u64> = build(Builder::new(names.name("r"), 4)).unwrap();
     let mut consumer = SharedConsumer::<u64>::attach(names.name("r"), 4, "w").unwrap();
     says(consumer.consume_next_leased_deadline(in_ms(1)), "no event was handed out within …");
-    says(producer.publish_managed(|_| ()), "required-consumer liveness is not enabled on this producer");
+    says(
+        producer.publish_managed(|_| ()),
+        "required-consumer liveness is not enabled on this producer; call `enable_required_consumer_liveness` first",
+    );
     producer
         .enable_required_consumer_liveness(
             RequiredConsumerLivenessConfig::new(["absent"]).with_startup_wait_timeout(Duration::ZERO),
         )
         .unwrap();
-    says(producer.publish_managed(|_| ()), "required consumers did not join: absent");
+    says(producer.publish_managed(|_| ()), "required consumers did not join: absent; start them, or wait longer");
     for _ in 0..4 {
         producer.publish(|_| ()).unwrap();
     }
     says(producer.try_publish(|_| ()), "the ring is full");
     says(producer.try_publish_batch(2, |_, _| ()), "2 slots are missing for the batch");
-    says(producer.publish_batch(5, |_, _| ()), "a batch of 5 events does not fit into a ring of 4");
+    says(
+        producer.publish_batch(5, |_, _| ()),
+        "a batch of 5 events does not fit into a ring of 4; publish it in parts, or make the ring larger",
+    );
     says(
         producer.publish_deadline(in_ms(1), |_| ()),
         &format!("timed out: ring shm:{name}: producer waits for space since …; w pid {pid} is …; gives up"),
@@ -343,7 +410,7 @@ fn the_error_of_every_environment_variable_names_it_and_its_value() {
             let core = set(role, variable, "99999");
             let text = format!(
                 "{variable}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process \
-                 may use core "
+                 may use core"
             );
             assert!(core.starts_with(&text), "{core}");
         }
@@ -359,7 +426,7 @@ fn a_core_that_the_program_asks_for_is_named_with_the_function_that_did() {
     let text = |asked_by: &str| {
         format!(
             "{asked_by}: a thread cannot be pinned to core 99999: Invalid argument (os error 22); this process may \
-             use core "
+             use core"
         )
     };
     let refused = build(ring().with_process_core(99_999)).map(drop).unwrap_err().to_string();
@@ -431,7 +498,10 @@ fn a_ring_of_another_kind_is_named_as_what_was_built() {
     let records_of = |name: &str| SharedDisruptorBuilder::records_at(name);
     assert_eq!(
         text(records_of(&events).build_record_consumer().map(drop).unwrap_err()),
-        format!("shm:{events} is a ring of events or frames of 8 bytes each, and this program wants a ring of records")
+        format!(
+            "shm:{events} is a ring of events or frames of 8 bytes each, and this program wants a ring of records; \
+             {ANOTHER}"
+        )
     );
     let _records = SharedDisruptorBuilder::records(&records, 4096).build_record_producer().unwrap();
     for refused in
@@ -439,13 +509,13 @@ fn a_ring_of_another_kind_is_named_as_what_was_built() {
     {
         assert_eq!(
             text(refused.unwrap_err()),
-            format!("shm:{records} is a ring of records, and this program wants a ring of events or frames")
+            format!("shm:{records} is a ring of records, and this program wants a ring of events or frames; {ANOTHER}")
         );
     }
     let _counters = CountersFile::create(&counters, 8).unwrap();
     assert_eq!(
         text(Builder::new(&counters, 8).build_consumer().map(drop).unwrap_err()),
-        format!("shm:{counters} is a counters file, and this program wants a ring of events or frames")
+        format!("shm:{counters} is a counters file, and this program wants a ring of events or frames; {ANOTHER}")
     );
     let abi = disruptor_mp::segment::ABI;
     assert_eq!(

@@ -174,14 +174,14 @@ fn what_was_waited_for_is_said_when_it_gives_up() {
         text.starts_with(&format!("there was nothing to attach to at shm:{name} within ")) && text.contains(what)
     };
     let error = error_of(when_ready(&name, "w", in_ms(1)).build_consumer());
-    assert!(says(&error, &format!("s: there is no ring at shm:{name}")), "{error}");
+    assert!(says(&error, "s: there is no ring; start its producer, or wait longer"), "{error}");
 
     let mut producer = victim("produce-others", &name);
     let pid = producer.pid();
     producer.kill_and_reap();
     let error = error_of(when_ready(&name, "w", in_ms(1)).build_consumer());
     let left = format!(
-        "s: the ring at shm:{name} has no producer: process {pid} died; besides, shm:{name} holds other events: "
+        "s: the ring at shm:{name} has no producer: process {pid} died; start the producer again; besides, shm:{name} holds other events: "
     );
     assert!(says(&error, &left), "{error}");
     disruptor_mp::gc(&*name).unwrap();
@@ -231,7 +231,7 @@ fn taps_wait_for_a_living_producer_as_consumers_do() {
     // The ring of a producer that was killed.
     victim("produce", &name).kill_and_reap();
     let dead = error_of(events().attach_when_ready(Patience::Now).build_tap());
-    assert!(dead.is_timed_out() && dead.to_string().ends_with("died"), "{dead}");
+    assert!(dead.is_timed_out() && dead.to_string().ends_with("died; start the producer again"), "{dead}");
     let waiting = events().attach_when_ready(PATIENCE);
     let waiter = std::thread::spawn(move || waiting.build_tap());
     let mut producer = SharedProducer::create(name.as_str(), 8, || 0_u64).unwrap();

@@ -198,16 +198,23 @@ fn creating_and_joining_a_ring_touches_no_slot() {
 #[test]
 fn a_ring_that_carries_something_else_is_refused_with_both_tags() {
     everywhere(|place| {
+        const SAME: &str = "give both programs the same content tag";
         let attach = |tag: &str| attach_shared_consumer::<Step>(&place, 8).with_content_tag(tag).build_consumer();
         let producer = ring(&place, 8).with_content_tag("rkyv:Step/1").build_producer(step).unwrap();
         let wrong = attach("bincode:Step/1").expect_err("another tag").to_string();
-        assert!(wrong.ends_with("carries `rkyv:Step/1`, this program expects `bincode:Step/1`"), "{wrong}");
+        assert!(
+            wrong.ends_with(&format!("carries `rkyv:Step/1`, and this program expects `bincode:Step/1`; {SAME}")),
+            "{wrong}"
+        );
         drop(attach("rkyv:Step/1").unwrap());
         drop(attach_shared_consumer::<Step>(&place, 8).build_consumer().expect("who does not ask is not refused"));
         drop(producer);
         let untagged = ring(&place, 8).build_producer(step).unwrap();
         let wrong = attach("rkyv:Step/1").expect_err("no tag").to_string();
-        assert!(wrong.ends_with("carries no content tag, this program expects `rkyv:Step/1`"), "{wrong}");
+        assert!(
+            wrong.ends_with(&format!("carries no content tag, and this program expects `rkyv:Step/1`; {SAME}")),
+            "{wrong}"
+        );
         drop(untagged);
         let invalid = ring(&place, 8).with_content_tag("a\nb").build_producer(step).err();
         assert!(matches!(invalid, Some(MultiProcessError::InvalidContentTag { .. })));

@@ -128,7 +128,7 @@ fn a_way_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(text.parse(), Ok(via));
     }
     let error = "cache".parse::<WriteVia>().unwrap_err().to_string();
-    let wanted = "`cache` is no way to write payloads: use `learned`, `ring` or `buffer` (also as MYELON_WRITE_VIA)";
+    let wanted = "`cache` is not a way to write payloads: use `learned`, `ring` or `buffer` (also as MYELON_WRITE_VIA)";
     assert_eq!(error, wanted);
 }
 

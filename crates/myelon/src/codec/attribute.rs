@@ -54,7 +54,8 @@ pub enum Rkyv {}
 /// assert_eq!(consumer.receive_owned(Patience::Endless)?, Some((step, 0)));
 ///
 /// let refused = TypedConsumer::<older::Step>::attach(&name, 0, WaitStrategy::Adaptive).map(drop);
-/// let says = "field `Step.id` is u32 at position 0 here, but u64 at position 0 there";
+/// let says = "field `Step.id` is u32 at position 0 here, but u64 at position 0 there; \
+///             give both programs the same type";
 /// assert!(refused.is_err_and(|error| error.to_string().ends_with(says)));
 /// # Ok(())
 /// # }

@@ -13,7 +13,7 @@ pub type CodecResult<T> = Result<T, CodecError>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The message cannot be written in this form.
+    /// The message cannot be written in this form; the codec's own error says why. Change the message.
     #[error("{codec} could not encode the message: {source}")]
     Encode {
         /// The codec.
@@ -21,7 +21,8 @@ pub enum CodecError {
         /// Its error.
         r#source: Cause,
     },
-    /// The bytes are not a message of this type: of another type, damaged, or written by another version.
+    /// The bytes are not a message of this type: of another type, damaged, or written by another version. Give both
+    /// programs the same type.
     #[error("{codec} could not decode {len_bytes} bytes: {source}")]
     Decode {
         /// The codec.
@@ -33,7 +34,7 @@ pub enum CodecError {
     },
     /// The messages of this stream are of an older version that the reader accepts. They have another layout than this
     /// version and cannot be read in place: decode them.
-    #[error("the messages of this stream are of an older version, which can be decoded and not be read in place")]
+    #[error("the messages of this stream are of an older version, which cannot be read in place; decode them")]
     OlderVersion,
 }
 

@@ -16,7 +16,7 @@ pub type InferenceTopologyResult<T> = Result<T, InferenceTopologyError>;
 #[non_exhaustive]
 pub enum InferenceTopologyError {
     /// Workers are numbered from 0.
-    #[error("there is no worker {index} among {worker_count}")]
+    #[error("there is no worker {index} among {worker_count}: they are numbered from 0")]
     InvalidWorkerIndex {
         /// The index that was asked for.
         index: usize,

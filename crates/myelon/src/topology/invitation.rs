@@ -408,7 +408,10 @@ mod tests {
     #[test]
     fn a_line_of_an_earlier_version_is_refused_as_that() {
         let error = "myelon-worker:2,rank=0,workers=1,sum=0123456789abcdef".parse::<Invitation>().unwrap_err();
-        assert_eq!(error.to_string(), "the text has version 2, this program reads version 3");
+        assert_eq!(
+            error.to_string(),
+            "the text has version 2, this program reads version 3; use one version of the library on both sides"
+        );
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub enum UrgentError {
         session: String,
     },
     /// The lane is full of urgent messages that a worker has not taken. This call does not wait for room: the report
-    /// names the process to look at.
-    #[error("{session}: the urgent lane is full: {report}")]
+    /// names the process to look at. Send it again later.
+    #[error("{session}: the urgent lane is full; send the message again later: {report}")]
     UrgentFull {
         /// The session's label.
         session: String,

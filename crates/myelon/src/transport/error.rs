@@ -19,7 +19,8 @@ pub enum TransportError {
     /// [`in_flight_for`](super::Format::in_flight_for) says how many messages the ring takes.
     #[error("the ring is full")]
     Full,
-    /// The message can never be sent through this ring. Nothing was sent.
+    /// The message can never be sent through this ring. Nothing was sent. Send it in parts, or make a ring of
+    /// `depth_wanted`.
     #[error("a message of {len_bytes} bytes does not fit: at most {limit_bytes}{}", Depth(*depth_wanted))]
     TooLarge {
         /// Its length. If the encoder does not know it, one more than there is room for.
@@ -41,10 +42,10 @@ pub enum TransportError {
     /// A message was there and cannot be read. It was skipped and counted: receive the next one.
     #[error("a message was skipped: {0}")]
     Malformed(Malformed),
-    /// The endpoint could not be built.
+    /// The endpoint could not be built; the error says why, and what to do.
     #[error(transparent)]
     Build(#[from] MultiProcessError),
-    /// The message could not be encoded or decoded.
+    /// The message could not be encoded or decoded; the codec's error says why.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// A session cannot have those rings, or a ring cannot have that name. Nothing was created or opened.
@@ -115,7 +116,7 @@ impl std::fmt::Display for Depth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             Some(depth) => write!(f, "; a ring of depth {depth} would hold it"),
-            None => Ok(()),
+            None => write!(f, ", and no larger ring changes that; send it in parts, or raise the limit that was set"),
         }
     }
 }

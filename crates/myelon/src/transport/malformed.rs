@@ -6,7 +6,7 @@
 pub enum Malformed {
     /// Flags that no sender of this library sets: an unknown bit, or a time or trace id on a frame that begins no
     /// message.
-    #[error("a frame has flags {flags:#04x}, which mean nothing")]
+    #[error("a frame has flags {flags:#04x}, which no sender of this library sets")]
     Flags {
         /// The flags.
         flags: u8,
@@ -28,7 +28,7 @@ pub enum Malformed {
         wanted: u32,
     },
     /// A frame of another message between the frames of one.
-    #[error("a frame of message {found} stands inside message {wanted}")]
+    #[error("a frame of message {found} is between the frames of message {wanted}")]
     Foreign {
         /// Its message.
         found: u32,
@@ -50,7 +50,9 @@ pub enum Malformed {
         total_bytes: u64,
     },
     /// A message is longer than this receiver's limit. Raise the limit if the message is legitimate.
-    #[error("a message of {total_bytes} bytes is beyond the limit of {limit_bytes}")]
+    #[error(
+        "a message of {total_bytes} bytes is longer than this receiver's limit of {limit_bytes}; raise the limit if such messages are wanted"
+    )]
     BeyondLimit {
         /// Its length.
         total_bytes: u64,

@@ -137,7 +137,9 @@ fn an_awaited_worker_whose_scheduler_dies_by_a_panic_says_which_worker_it_is() {
             let error = next.map(drop).unwrap_err();
             assert!(error.is_peer_gone() && error.is_end());
             assert!(
-                error.to_string().starts_with(&format!("{name}: the producer was dropped by a panic: ring ")),
+                error.to_string().starts_with(&format!(
+                    "{name}: the producer was dropped by a panic; wait for another one, or give up: ring "
+                )),
                 "{error}"
             );
         });

@@ -157,11 +157,14 @@ fn another_codec_is_named() {
 fn a_tag_and_a_schema_are_not_the_same_stream_even_of_the_same_bytes() {
     let says = refusal::<by_tag::Step, Step>().unwrap();
     assert!(
-        says.contains("carries `bincode:Step/1`, this program expects messages `Step` by bincode (schema "),
+        says.contains("carries `bincode:Step/1`, and this program expects messages `Step` by bincode (schema "),
         "{says}"
     );
     let says = refusal::<Step, by_tag::Step>().unwrap();
-    assert!(says.ends_with("), this program expects `bincode:Step/1`"), "{says}");
+    assert!(
+        says.ends_with("), and this program expects `bincode:Step/1`; give both programs the same content tag"),
+        "{says}"
+    );
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) fn refusal<Writer: Codec, Reader: Codec>() -> Option<String> {
                 assert_eq!(told.difference, None, "opaque tags have no rows");
                 return Some(text);
             };
+            let difference =
+                difference.strip_suffix("; give both programs the same type").expect("the text says what to do");
             let both_say_the_same = match told.difference.as_ref().expect("both sides have a schema") {
                 SchemaDifference::Changed { row } => {
                     difference.contains(&format!("`{}`", row.name())) && difference.ends_with(" there")

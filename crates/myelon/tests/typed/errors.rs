@@ -31,6 +31,9 @@ fn attach<F: Format>(name: &str, depth: usize) -> Result<FramedTransportConsumer
     FramedTransportConsumer::attach(name, depth, MyelonWaitStrategy::Adaptive)
 }
 
+/// What to do if a ring is of another format.
+const ANOTHER: &str = "choose another name, or attach to it as what it is";
+
 #[test]
 fn a_ring_of_another_format_is_refused_as_the_builder_says() {
     let names = ShmGuard::new();
@@ -43,7 +46,7 @@ fn a_ring_of_another_format_is_refused_as_the_builder_says() {
     assert!(is_kind(&refused), "{refused:?}");
     assert_says(
         &refused,
-        &format!("shm:{name} is a ring of records, and this program wants a ring of events or frames"),
+        &format!("shm:{name} is a ring of records, and this program wants a ring of events or frames; {ANOTHER}"),
     );
 
     let name = names.name("f");
@@ -53,7 +56,7 @@ fn a_ring_of_another_format_is_refused_as_the_builder_says() {
     assert_says(
         &refused,
         &format!(
-            "shm:{name} is a ring of events or frames of 4096 bytes each, and this program wants a ring of records"
+            "shm:{name} is a ring of events or frames of 4096 bytes each, and this program wants a ring of records; {ANOTHER}"
         ),
     );
     let refused = attach::<FixedFrame<100>>(&name, 0).map(drop).unwrap_err();
@@ -62,7 +65,8 @@ fn a_ring_of_another_format_is_refused_as_the_builder_says() {
     assert_says(
         &refused,
         &format!(
-            "shm:{name} holds other events: the event is `FixedFrame<100>` here, but `AlignedFixedFrame<4080>` there"
+            "shm:{name} holds other events: the event is `FixedFrame<100>` here, but `AlignedFixedFrame<4080>` there; \
+             give both programs the same type"
         ),
     );
 }
@@ -71,7 +75,10 @@ fn a_ring_of_another_format_is_refused_as_the_builder_says() {
 fn an_error_of_a_transport_names_the_reason_once() {
     let names = ShmGuard::new();
     let (name, pid) = (names.name("r"), std::process::id());
-    says(attach::<Records>(&name, 0), &format!("there is no ring at shm:{name}"));
+    says(
+        attach::<Records>(&name, 0),
+        &format!("there is no ring at shm:{name}; start its producer first, or wait for it with `attach_when_ready`"),
+    );
     says(
         FramedTransportProducer::<Records>::create(&name, usize::MAX),
         "a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the default size \
@@ -97,7 +104,10 @@ fn an_error_of_a_transport_names_the_reason_once() {
         producer.publish_deadline(&[0; 1000], 0, std::time::Instant::now()),
         &format!("timed out: ring shm:{name}: producer waits for space since …; … pid {pid} is …; gives up"),
     );
-    says(producer.publish_managed(&[0; 1000], 0), "required-consumer liveness is not enabled on this producer");
+    says(
+        producer.publish_managed(&[0; 1000], 0),
+        "required-consumer liveness is not enabled on this producer; call `enable_required_consumer_liveness` first",
+    );
     drop(producer);
     consumer.process_available(|_| ()).unwrap();
     says(consumer.next(Patience::Endless).map(drop), "the ring is closed");
@@ -109,7 +119,10 @@ fn a_message_that_is_skipped_says_what_is_wrong_with_it() {
     let mut stranger = SharedDisruptorBuilder::records(&place, 1 << 14).build_record_producer().unwrap();
     let mut consumer = TransportBuilder::<Records>::new(&place, 0).build_consumer().unwrap();
     stranger.publish(b"no message", 0, 0x40, Patience::Now).unwrap();
-    says(consumer.next(Patience::Now).map(drop), "a message was skipped: a frame has flags 0x40, which mean nothing");
+    says(
+        consumer.next(Patience::Now).map(drop),
+        "a message was skipped: a frame has flags 0x40, which no sender of this library sets",
+    );
 }
 
 /// A message with a value that its codec cannot encode.
@@ -168,7 +181,12 @@ fn an_error_of_a_typed_stream_names_the_reason_once() {
     let Stream { guards, mut producer, consumer: _consumer } = Stream::<BincodeStep, Frame>::new();
     let name = guards.names.name("s");
     let other = TypedConsumer::<RkyvStep, Frame>::attach(&name, DEPTH, MyelonWaitStrategy::Adaptive);
-    says(other, &format!("shm:{name} carries `bincode:BincodeStep/1`, this program expects `rkyv:RkyvStep/1`"));
+    says(
+        other,
+        &format!(
+            "shm:{name} carries `bincode:BincodeStep/1`, and this program expects `rkyv:RkyvStep/1`; give both programs the same content tag"
+        ),
+    );
     let huge = BincodeStep(Step { sequences: vec![Step::typical().sequences[0].clone(); 1000] });
     says(
         producer.publish(&huge, 0),
@@ -177,7 +195,10 @@ fn an_error_of_a_typed_stream_names_the_reason_once() {
     let small = || BincodeStep(Step { sequences: vec![] });
     while producer.try_publish(&small(), 0).is_ok() {}
     says(producer.try_publish(&small(), 0), "the ring is full");
-    says(producer.publish_managed(&small(), 0), "required-consumer liveness is not enabled on this producer");
+    says(
+        producer.publish_managed(&small(), 0),
+        "required-consumer liveness is not enabled on this producer; call `enable_required_consumer_liveness` first",
+    );
 }
 
 #[test]
@@ -194,7 +215,8 @@ fn an_error_of_a_topology_names_the_reason_once() {
     let invitation: Result<Invitation, _> = "no invitation".parse();
     says(
         invitation.map_err(myelon::topology::WorkerJoinError::from),
-        "the invitation cannot be read: the text does not begin with `myelon-worker:`",
+        "the invitation cannot be read: the text does not begin with `myelon-worker:`; pass on the text of \
+         `Topology::invitation` unchanged",
     );
     let topology = Topology::<Records>::new(&label, 1usize).unwrap();
     let name = topology.layout().rpc_ring_name();
@@ -205,7 +227,7 @@ fn an_error_of_a_topology_names_the_reason_once() {
         &refused,
         &format!(
             "{label}: the broadcast ring could not be created: {label} (shm:{name}) is in use by producer process \
-             {}, which is …",
+             {}, which is …; end that process first, or choose another name",
             std::process::id()
         ),
     );

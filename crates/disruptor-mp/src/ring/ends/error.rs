@@ -25,11 +25,11 @@ pub struct MissingFreeSlots {
 pub enum PublishError {
     /// The ring says that it is closed, although this is its producer: a word of it was damaged. Its readers have read
     /// that nothing will follow. Build a new one.
-    #[error("the ring is closed")]
+    #[error("the ring is closed, and its producer has not closed it; build a new ring")]
     Closed,
     /// The consumer that the producer waits for has no owner, and its entry is kept: its process died, or its end was
     /// dropped without giving its entry up, for instance by a panic. Attach again under its id, evict it, or give up.
-    #[error("consumer `{id}` (process {pid}) {}: {report}", went(*how))]
+    #[error("consumer `{id}` (process {pid}) {}; attach again under its id, or evict it: {report}", went(*how))]
     ConsumerDied {
         /// Its id.
         id: String,
@@ -41,10 +41,11 @@ pub enum PublishError {
         /// What is known about the consumer and the ring.
         report: Box<StallReport>,
     },
-    /// The ring was replaced or removed by a process that holds its locks.
-    #[error("the ring was replaced")]
+    /// The ring was replaced or removed by a process that holds its locks. Build it again.
+    #[error("the ring was replaced; build it again")]
     Replaced,
-    /// The deadline passed while the ring was full, or before the awaited event was released.
+    /// The deadline passed while the ring was full, or before the awaited event was released. The report names the
+    /// consumer to look at. Try again, or evict it.
     #[error("timed out: {report}")]
     TimedOut {
         /// The consumer that held the ring back.
@@ -52,22 +53,26 @@ pub enum PublishError {
     },
     /// The operating system refused to say whether the awaited consumer lives, or to free its entry. Nothing was
     /// concluded. Try again.
-    #[error("it is not known whether a consumer lives: {report}")]
+    #[error("it is not known whether a consumer lives; try again: {report}")]
     Os {
         /// The consumer that is waited for, and what was refused.
         report: Box<StallReport>,
     },
     /// The call waits for the release of an event that is not published yet, so the wait would never end. Publish it
     /// first.
-    #[error("event {sequence} is not published, so no consumer can release it; the last one is {last}")]
+    #[error(
+        "event {sequence} is not published, so no consumer can release it; publish it first (the last one is {last})"
+    )]
     NotPublished {
         /// The event.
         sequence: i64,
         /// The last published one; -1 if there is none.
         last: i64,
     },
-    /// The batch is larger than the ring, so the wait would never end.
-    #[error("a batch of {count} events does not fit into a ring of {capacity}")]
+    /// The batch is larger than the ring, so the wait would never end. Publish it in parts, or make the ring larger.
+    #[error(
+        "a batch of {count} events does not fit into a ring of {capacity}; publish it in parts, or make the ring larger"
+    )]
     TooLarge {
         /// Events in the batch.
         count: usize,
@@ -75,7 +80,7 @@ pub enum PublishError {
         capacity: usize,
     },
     /// This process is a child of the one that owns the handle. A child has no handles; build your own.
-    #[error("this handle belongs to the parent process")]
+    #[error("this handle belongs to the parent process; build a new one in this process")]
     Forked,
 }
 
@@ -156,15 +161,15 @@ pub enum ConsumeError {
         /// How long this call waited.
         waited: Duration,
     },
-    /// The producer has closed the ring.
+    /// The producer has closed the ring, and everything in it was read: the regular end.
     #[error("the ring is closed")]
     Closed,
-    /// The ring was replaced or removed. Open it again.
-    #[error("the ring was replaced")]
+    /// The ring was replaced or removed. Attach again.
+    #[error("the ring was replaced; attach again")]
     Replaced,
     /// The producer has gone without closing the ring: its process died, or a panic dropped it. If another producer
     /// takes the ring over, it goes on: keep waiting, or give up.
-    #[error("the producer {}: {report}", went(*how))]
+    #[error("the producer {}; wait for another one, or give up: {report}", went(*how))]
     ProducerDied {
         /// The pid of its process, in that process's own pid namespace. It may live, unless `how` says that it was
         /// killed.
@@ -177,13 +182,16 @@ pub enum ConsumeError {
     /// The ring is damaged: no producer wrote what is at the place of the next event, or record; or the producer has
     /// not waited for this consumer. The consumer has skipped to the next event that is whole, and the next call goes
     /// on there. Go on reading, or attach to a new ring if every event counts.
-    #[error("{skipped} events were skipped: what stood in the ring at their place was written by no producer")]
+    #[error(
+        "{skipped} events were skipped, because no producer wrote what is in their places; read on, or attach to a new ring if every event \
+         counts"
+    )]
     Damaged {
         /// Events, or records, that were lost, as far as their numbers tell.
         skipped: u64,
     },
     /// The operating system refused to say whether the producer lives. Nothing was concluded. Try again.
-    #[error("it is not known whether the producer lives: {report}")]
+    #[error("it is not known whether the producer lives; try again: {report}")]
     Os {
         /// What is known of the producer, and what was refused.
         report: Box<StallReport>,
@@ -196,7 +204,7 @@ pub enum ConsumeError {
     #[error("{0}")]
     HeldLimit(Box<HeldLimit>),
     /// This process is a child of the one that owns the handle. A child has no handles; attach your own.
-    #[error("this handle belongs to the parent process")]
+    #[error("this handle belongs to the parent process; attach a new one in this process")]
     Forked,
 }
 

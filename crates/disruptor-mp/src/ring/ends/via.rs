@@ -17,7 +17,7 @@ const VARIABLE: &str = "MYELON_WRITE_VIA";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteVia {
-    /// Whichever costs less. The producer times some of its payloads, and goes on doing so.
+    /// The way that costs less. The producer times some of its payloads, and goes on doing so.
     #[default]
     Learned,
     /// In the ring, where the reader reads it.
@@ -34,11 +34,11 @@ pub enum WriteVia {
 /// let way: WriteVia = "buffer".parse()?;
 /// assert_eq!(way, WriteVia::Buffer);
 /// let refused = "cache".parse::<WriteVia>().unwrap_err();
-/// assert!(refused.to_string().starts_with("`cache` is no way to write payloads: use `learned`"));
+/// assert!(refused.to_string().starts_with("`cache` is not a way to write payloads: use `learned`"));
 /// # Ok::<(), disruptor_mp::InvalidWriteVia>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no way to write payloads: use `learned`, `ring` or `buffer` (also as {VARIABLE})")]
+#[error("`{text}` is not a way to write payloads: use `learned`, `ring` or `buffer` (also as {VARIABLE})")]
 pub struct InvalidWriteVia {
     /// The text that was given, in the program or as the value of the variable.
     pub text: String,

@@ -30,9 +30,11 @@ pub enum StartAt {
     Beginning,
 }
 
-/// The ring no longer holds event 0.
+/// The ring no longer holds event 0. Start at [`StartAt::Oldest`], or attach before the ring has gone round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the ring no longer holds its first event; the oldest that is certain to stay is {oldest}")]
+#[error(
+    "the ring no longer holds its first event; the oldest that is certain to stay is {oldest}: begin with it (`StartAt::Oldest`)"
+)]
 pub struct BeginningGone {
     /// The sequence at which [`StartAt::Oldest`] would have started.
     pub oldest: i64,

@@ -340,7 +340,10 @@ mod texts {
     #[test]
     fn what_is_no_schema_is_refused_by_place() {
         let refusal = |text: &str| MessageSchema::parse(text).expect_err(text).to_string();
-        assert_eq!(refusal("bincode:Step/1"), "the text is no schema of a message: it does not begin with `message/1`");
+        assert_eq!(
+            refusal("bincode:Step/1"),
+            "the text is not the schema of a message: it does not begin with `message/1`"
+        );
         assert_eq!(refusal("message/2 bincode struct A {}"), refusal(""));
         let no = |wanted: &str, at: usize| format!("the schema of a message has no {wanted} at byte {at}");
         assert_eq!(refusal("message/1 "), no("codec", 10));
@@ -358,7 +361,7 @@ mod texts {
         assert_eq!(refusal("message/1 c enum A { B = +3 }"), no("number", 25));
         assert_eq!(refusal("message/1 c enum A { B = 03 }"), same);
         let long = format!("message/1 c struct A {{ {} }}", vec!["f: u8"; 5000].join(", "));
-        assert_eq!(refusal(&long), "a schema of 35023 bytes is too long, it has at most 16384");
+        assert_eq!(refusal(&long), "a schema of 35023 bytes is too long: it has at most 16384");
     }
 
     /// Nesting deeper than any stack, up to the limit of the text.
@@ -476,15 +479,18 @@ mod in_a_ring {
         let (old, new) = ("message/1 c struct A { f: u8 }", "message/1 c struct A { f: u16 }");
         assert_eq!(
             says(Some(old), Some(new)),
-            "shm:x carries other messages: field `A.f` is u16 at position 0 here, but u8 at position 0 there"
+            "shm:x carries other messages: field `A.f` is u16 at position 0 here, but u8 at position 0 there; give both programs \
+             the same type"
         );
         assert_eq!(
             says(Some(old), Some("c:A/1")),
-            "shm:x carries messages `A` by c (schema a3f2a81fb01cc302), this program expects `c:A/1`"
+            "shm:x carries messages `A` by c (schema a3f2a81fb01cc302), and this program expects `c:A/1`; give both programs \
+             the same content tag"
         );
         assert_eq!(
             says(None, Some(new)),
-            "shm:x carries no content tag, this program expects messages `A` by c (schema 91165d1405d573df)"
+            "shm:x carries no content tag, and this program expects messages `A` by c (schema 91165d1405d573df); give both programs \
+             the same content tag"
         );
     }
 }

@@ -24,10 +24,10 @@ const FORM: &str = "message/1 ";
 #[non_exhaustive]
 pub enum MessageSchemaError {
     /// The text does not begin like a schema of this form.
-    #[error("the text is no schema of a message: it does not begin with `{}`", FORM.trim_end())]
+    #[error("the text is not the schema of a message: it does not begin with `{}`", FORM.trim_end())]
     OtherForm,
     /// The text is longer than any schema.
-    #[error("a schema of {len_bytes} bytes is too long, it has at most {MESSAGE_SCHEMA_BYTES_MAX}")]
+    #[error("a schema of {len_bytes} bytes is too long: it has at most {MESSAGE_SCHEMA_BYTES_MAX}")]
     TooLong {
         /// Its length.
         len_bytes: usize,

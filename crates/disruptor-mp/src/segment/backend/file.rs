@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
@@ -19,6 +20,10 @@ use crate::step::turn;
 
 /// How much of a name the hidden name of a replacement keeps: file systems limit names to 255 bytes.
 const ASIDE_NAME_BYTES_MAX: usize = 200;
+
+/// The mode of a directory that is made for a segment. A user that may write to it may replace the files in it, so only
+/// its owner may.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// A name in a directory. The last component is never followed if it is a symlink, and it cannot be `..`.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl DirEntry {
             Ok(descriptor) => Ok(Some(Object::Descriptor(descriptor.into()))),
             // The answers of file systems that cannot do it, and of kernels that do not know the flag.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
-            Err(errno) => Err(Fault::new("open the directory for a new file (O_TMPFILE)", errno)),
+            Err(errno) => Err(Fault::new("open(O_TMPFILE)", errno)),
         }
     }
 
@@ -104,7 +109,8 @@ impl Backend for DirEntry {
     fn lookup(&self, access: Access) -> Result<Option<Object>, Fault> {
         turn!();
         match fs::open(&self.path, descriptor::open_flags(access) | OFlags::NOFOLLOW, Mode::empty()) {
-            Err(Errno::NOENT) => Ok(None),
+            // Also where a file has the name of a directory of the path.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             // The kernel's answers for a symlink that is not followed, a directory and a socket. None of the three
             // texts says what the object is.
             Err(errno @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
@@ -145,7 +151,8 @@ impl Backend for DirEntry {
         turn!();
         match fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(descriptor::identity_of(&stat))),
-            Err(Errno::NOENT) => Ok(None),
+            // Also where a file has the name of a directory of the path.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(Fault::new("fstatat", errno)),
         }
     }
@@ -162,7 +169,18 @@ impl Backend for DirEntry {
     }
 
     fn make_directories(&self) -> Result<(), Fault> {
-        std::fs::create_dir_all(&self.dir).map_err(Fault::of("mkdir"))
+        if self.dir.is_dir() {
+            return Ok(());
+        }
+        match std::fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.dir) {
+            // A file has the name of a directory.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Fault::new("mkdir", Errno::NOTDIR)),
+            made => made.map_err(Fault::of("mkdir")),
+        }
+    }
+
+    fn missing_directory(&self) -> Option<&Path> {
+        (!self.dir.is_dir()).then_some(&*self.dir)
     }
 
     fn free_bytes_without_inodes(&self) -> Option<u64> {

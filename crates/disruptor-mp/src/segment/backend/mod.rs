@@ -146,6 +146,11 @@ pub(super) trait Backend {
         Ok(())
     }
 
+    /// The directory of a name, if it does not exist or is not a directory.
+    fn missing_directory(&self) -> Option<&Path> {
+        None
+    }
+
     /// The longest object that this process may make here, in bytes, if there is a limit.
     fn longest_object_bytes(&self, _request: &Request) -> Option<u64> {
         descriptor::longest_file_bytes()

@@ -32,18 +32,23 @@ pub enum WorkerJoinError {
         INVITATION_VARIABLE
     )]
     NotInvited,
-    /// The text is no invitation.
-    #[error("the invitation cannot be read: {0}")]
+    /// The text is no invitation. Pass on the text of
+    /// [`Topology::invitation`](crate::topology::Topology::invitation) unchanged.
+    #[error("the invitation cannot be read: {0}; pass on the text of `Topology::invitation` unchanged")]
     Invitation(InvalidConfigText),
-    /// The variable is set, but its value is no invitation.
-    #[error("{}: `{}` is no invitation: {source}", INVITATION_VARIABLE, value.escape_debug())]
+    /// The variable is set, but its value is no invitation. Set it to the text of
+    /// [`Topology::invitation`](crate::topology::Topology::invitation), unchanged.
+    #[error(
+        "{}: `{}` is not an invitation: {source}; set it to the text of `Topology::invitation`, unchanged",
+        INVITATION_VARIABLE, value.escape_debug()
+    )]
     InvitationVariable {
         /// Its value.
         value: String,
         /// What is wrong with it.
         r#source: InvalidConfigText,
     },
-    /// There was no scheduler within the patience of the invitation.
+    /// There was no scheduler within the patience of the invitation. `found` says what there was, and what to do.
     #[error("{worker}: no scheduler within {waited:.1?}: {found}")]
     NoScheduler {
         /// The user's name for the worker.
@@ -55,6 +60,7 @@ pub enum WorkerJoinError {
         found: MeetingPlace,
     },
     /// The scheduler had made the broadcast ring before it started this worker, but there is no ring under that name.
+    /// Start the session again.
     #[error(
         "{worker}: there is no broadcast ring at {place}, which the scheduler had made before it started this worker; {scheduler}"
     )]
@@ -66,15 +72,16 @@ pub enum WorkerJoinError {
         /// What is known of the scheduler.
         scheduler: Parentage,
     },
-    /// The scheduler died, or closed the topology, while the worker joined.
-    #[error("{worker}: the scheduler has gone while this worker joined: {found}")]
+    /// The scheduler died, or closed the topology, while the worker joined. The worker is not needed any more.
+    #[error("{worker}: the scheduler has gone while this worker joined, so the worker is not needed: {found}")]
     SchedulerGone {
         /// The user's name for the worker.
         worker: String,
         /// How the worker knows.
         found: SchedulerEnding,
     },
-    /// The scheduler cannot use the worker's response ring.
+    /// The scheduler cannot use the worker's response ring. If the types differ, build both programs with the same
+    /// type.
     #[error("{worker}: the scheduler, process {pid}, cannot use this worker's response ring: {cause}{}", and_what(.difference))]
     Refused {
         /// The user's name for the worker.
@@ -103,7 +110,8 @@ pub enum WorkerJoinError {
         /// How long the worker waited.
         waited: Duration,
     },
-    /// The broadcast ring cannot be joined: a worker of this rank lives already, or was built for other messages.
+    /// The broadcast ring cannot be joined: a worker of this rank lives already, or was built for other messages. The
+    /// source says which, and what to do.
     #[error("{worker}: the broadcast ring could not be joined: {source}")]
     Broadcast {
         /// The user's name for the worker.
@@ -111,7 +119,7 @@ pub enum WorkerJoinError {
         /// The reason.
         r#source: Box<TransportError>,
     },
-    /// The ring of urgent messages cannot be joined.
+    /// The ring of urgent messages cannot be joined; the source says why, and what to do.
     #[error("{worker}: the ring of urgent messages could not be joined: {source}")]
     Urgent {
         /// The user's name for the worker.
@@ -130,7 +138,7 @@ pub enum WorkerJoinError {
         /// Where the lane should be.
         place: String,
     },
-    /// The response ring could not be created.
+    /// The response ring could not be created; the source says why, and what to do.
     #[error("{worker}: the response ring could not be created: {source}")]
     Responses {
         /// The user's name for the worker.

@@ -21,11 +21,11 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// There can be no such topology. Nothing was created.
+    /// There can be no such topology; the source says why. Nothing was created.
     #[error(transparent)]
     Description(#[from] TopologyError),
-    /// The broadcast ring could not be created. `InUse` inside: a scheduler with this label runs already, or one whose
-    /// label has the same tag.
+    /// The broadcast ring could not be created; the source says why, and what to do. `InUse` inside: a scheduler with
+    /// this label runs already, or one whose label has the same tag.
     #[error("{session}: the broadcast ring could not be created: {source}")]
     Broadcast {
         /// The session's label.
@@ -33,7 +33,7 @@ pub enum LaunchError {
         /// The reason.
         r#source: Box<TransportError>,
     },
-    /// The ring of urgent messages could not be created.
+    /// The ring of urgent messages could not be created; the source says why, and what to do.
     #[error("{session}: the ring of urgent messages could not be created: {source}")]
     Urgent {
         /// The session's label.
@@ -41,7 +41,8 @@ pub enum LaunchError {
         /// The reason.
         r#source: Box<TransportError>,
     },
-    /// A worker could not be started.
+    /// A worker could not be started. See whether the program of
+    /// [`Workers::spawned`](crate::topology::Workers::spawned) exists and may be run.
     #[error("{worker}: the process could not be started: {source}")]
     Spawn {
         /// The user's name for the worker.
@@ -51,15 +52,19 @@ pub enum LaunchError {
         /// The error of the operating system.
         r#source: io::Error,
     },
-    /// The thread from which workers are started could not be started itself.
-    #[error("{session}: the thread that starts workers could not be started: {source}")]
+    /// The thread from which workers are started could not be started itself: this process, its user or its control
+    /// group may have no more threads. Raise that limit.
+    #[error(
+        "{session}: the thread that starts workers could not be started: {source}; see the limits of processes and threads"
+    )]
     Thread {
         /// The session's label.
         session: String,
         /// The error of the operating system.
         r#source: io::Error,
     },
-    /// Not all workers came.
+    /// Not all workers came. The text says how far each one got; look at that worker's own error, mend it, and launch
+    /// again.
     #[error("{session}: after {waited:.1?} these workers are missing: {}", list(missing))]
     Missing {
         /// The session's label.

@@ -47,12 +47,12 @@ impl fmt::Display for MeetingPlace {
                 match (&others[..], scheduler) {
                     ([], _) => f.write_str(
                         ", and no other ring of this session: start the scheduler, with the same label and directory; \
-                         if it runs, the names were removed, and the session must be started anew",
+                         if it runs, the names were removed: end it, and start the session again",
                     ),
                     (others, Some(pid)) => write!(
                         f,
                         ", but of this session there is {}, which the scheduler, process {pid}, reads: the name of the broadcast ring was \
-                         removed; end that process and start the session anew",
+                         removed; end that process, and start the session again",
                         others.join(", ")
                     ),
                     (others, None) => write!(
@@ -63,7 +63,10 @@ impl fmt::Display for MeetingPlace {
                 }
             }
             Self::Ended { place, ending } => {
-                write!(f, "the broadcast ring at {place} is that of a scheduler that has gone: {ending}")
+                write!(
+                    f,
+                    "the broadcast ring at {place} belongs to a scheduler that is gone: {ending}; start the scheduler again"
+                )
             }
             Self::Unusable(error) => error.fmt(f),
         }
@@ -89,9 +92,13 @@ impl fmt::Display for Parentage {
         match self {
             Self::Lives { pid } => write!(
                 f,
-                "the scheduler, process {pid}, lives: it has closed the topology, or the name was removed by another process"
+                "the scheduler, process {pid}, lives: it has closed the topology, or another process has removed the name; start the session again"
             ),
-            Self::Hidden => write!(f, "whether the scheduler lives cannot be known: this worker is not its own child"),
+            Self::Hidden => write!(
+                f,
+                "whether the scheduler lives cannot be known, because this worker is not its own child: see whether it runs, and start the \
+                 session again"
+            ),
         }
     }
 }

@@ -21,14 +21,17 @@ use std::io;
 pub enum RestartError {
     /// Another program starts this topology's workers, and has to start this one again.
     #[error(
-        "{worker}: the scheduler does not start this topology's workers; have it started again by what has started it"
+        "{worker}: the scheduler does not start this topology's workers; start it again with the program that started it"
     )]
     StartedElsewhere {
         /// The user's name for the worker.
         worker: String,
     },
-    /// This process is a child that the scheduler's process made by `fork`. The workers belong to the parent.
-    #[error("{worker}: the topology belongs to the process that this one was forked from")]
+    /// This process is a child that the scheduler's process made by `fork`. The workers belong to the parent, which
+    /// alone can restart them.
+    #[error(
+        "{worker}: the topology belongs to the process that this one was forked from; restart the worker from there"
+    )]
     Forked {
         /// The user's name for the worker.
         worker: String,
@@ -36,7 +39,8 @@ pub enum RestartError {
     /// There is no such worker.
     #[error(transparent)]
     Rank(#[from] TopologyError),
-    /// The old process could not be ended, or the new one could not be started.
+    /// The old process could not be ended, or the new one could not be started; `source` is the system's reason. Try
+    /// again, after removing the reason.
     #[error("{worker}: the process could not be started again: {source}")]
     Os {
         /// The user's name for the worker.

@@ -67,7 +67,10 @@ fn what_is_missing_at_a_launch_is_called_by_label_and_rank() {
     let spawn = LaunchError::Spawn { worker: worker(), rank: 1, source: os() };
     assert_eq!(spawn.to_string(), "tp-engine, rank 1: the process could not be started: no");
     let thread = LaunchError::Thread { session: "tp-engine".to_owned(), source: os() };
-    assert_eq!(thread.to_string(), "tp-engine: the thread that starts workers could not be started: no");
+    assert_eq!(
+        thread.to_string(),
+        "tp-engine: the thread that starts workers could not be started: no; see the limits of processes and threads"
+    );
     let restart = RestartError::Os { worker: worker(), rank: 1, source: os() };
     assert_eq!(restart.to_string(), "tp-engine, rank 1: the process could not be started again: no");
 }
@@ -83,25 +86,25 @@ fn why_a_worker_is_no_part_of_its_topology_is_called_by_label_and_rank() {
                 waited,
                 found: ended(SchedulerEnding::NoProducer { pid: 7 }),
             },
-            "no scheduler within 3.0s: the broadcast ring at shm:p is that of a scheduler that has gone: the broadcast ring's producer, \
-             process 7, has gone",
+            "no scheduler within 3.0s: the broadcast ring at shm:p belongs to a scheduler that is gone: the broadcast ring's producer, \
+             process 7, has gone; start the scheduler again",
         ),
         (
             WorkerJoinError::NoRing { worker: worker(), place: "shm:p".to_owned(), scheduler: Parentage::Hidden },
             "there is no broadcast ring at shm:p, which the scheduler had made before it started this worker; whether the scheduler lives \
-             cannot be known: this worker is not its own child",
+             cannot be known, because this worker is not its own child: see whether it runs, and start the session again",
         ),
         (
             WorkerJoinError::SchedulerGone { worker: worker(), found: SchedulerEnding::Closed },
-            "the scheduler has gone while this worker joined: it has closed the topology",
+            "the scheduler has gone while this worker joined, so the worker is not needed: it has closed the topology",
         ),
         (
             WorkerJoinError::SchedulerGone { worker: worker(), found: SchedulerEnding::Replaced },
-            "the scheduler has gone while this worker joined: another scheduler has taken its place",
+            "the scheduler has gone while this worker joined, so the worker is not needed: another scheduler has taken its place",
         ),
         (
             WorkerJoinError::SchedulerGone { worker: worker(), found: SchedulerEnding::Orphaned { pid: 7 } },
-            "the scheduler has gone while this worker joined: its process 7 has ended",
+            "the scheduler has gone while this worker joined, so the worker is not needed: its process 7 has ended",
         ),
         (
             WorkerJoinError::Os { worker: worker(), source: os() },

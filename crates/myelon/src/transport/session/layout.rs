@@ -27,7 +27,7 @@ pub enum SessionLayoutError {
     #[error("a session has at least one worker, and 0 were asked for")]
     NoRunners,
     /// Without a prefix the rings of two programs with one label would have the same names.
-    #[error("the prefix of the session's ring names is empty")]
+    #[error("the prefix of the session's ring names is empty; give one, such as `vmy`")]
     NoPrefix,
     /// A ring has at least one slot, or one byte.
     #[error("the depth of the {ring} ring is 0: a ring has at least one slot, or one byte for records")]
@@ -35,8 +35,8 @@ pub enum SessionLayoutError {
         /// Which depth: `rpc` or `response`.
         ring: &'static str,
     },
-    /// There can be no ring of that depth.
-    #[error("the {ring} ring cannot be: {source}")]
+    /// There can be no ring of that depth; the source says which is possible.
+    #[error("the {ring} ring cannot be made: {source}")]
     Depth {
         /// Which ring: `broadcast` or `response`.
         ring: &'static str,
@@ -46,7 +46,7 @@ pub enum SessionLayoutError {
     /// The content tag of a ring is not valid: see
     /// [`InvalidContentTag`](disruptor_mp::MultiProcessError::InvalidContentTag).
     #[error(
-        "the {ring} ring cannot be: {tag:?} is no content tag, which has 1 to {NAME_BYTES_MAX} bytes and no character that cannot be seen"
+        "the {ring} ring cannot be made: {tag:?} is not a content tag, which has 1 to {NAME_BYTES_MAX} bytes and no character that cannot be seen"
     )]
     ContentTag {
         /// Which ring: `broadcast` or `response`.

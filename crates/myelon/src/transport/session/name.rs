@@ -12,7 +12,7 @@ pub enum InvalidSegmentName {
     #[error("a segment's name is empty")]
     Empty,
     /// Some systems would refuse it. Choose a shorter prefix.
-    #[error("the segment name `{}` is longer than {limit_bytes} bytes", name.escape_debug())]
+    #[error("the segment name `{}` is longer than {limit_bytes} bytes; choose a shorter one, or a shorter prefix", name.escape_debug())]
     TooLong {
         /// The name.
         name: String,

@@ -25,7 +25,7 @@ pub enum InvalidConfigText {
         wanted: &'static str,
     },
     /// It was written by another version. Use the same version on both sides.
-    #[error("the text has version {}, this program reads version {known}", found.escape_debug())]
+    #[error("the text has version {}, this program reads version {known}; use one version of the library on both sides", found.escape_debug())]
     Version {
         /// What the text says.
         found: String,

@@ -118,7 +118,13 @@ fn a_broadcast_that_waits_for_a_dead_worker_says_of_which_session_and_which_work
         }
     };
     assert!(error.is_peer_gone());
-    begins(&error, label, &format!("consumer `{label}, rank 0` (process {pid}) died: ring {label} ("));
+    begins(
+        &error,
+        label,
+        &format!(
+            "consumer `{label}, rank 0` (process {pid}) died; attach again under its id, or evict it: ring {label} ("
+        ),
+    );
 }
 
 /// The error of every way to answer.
@@ -227,7 +233,7 @@ fn a_worker_whose_scheduler_was_killed_says_which_worker_it_is() {
     let worker = &mut workers[1];
     let died = |error: TopologyError| {
         assert!(error.is_peer_gone() && error.is_end() && !error.is_closed());
-        begins(&error, &name, "the producer died: ");
+        begins(&error, &name, "the producer died; wait for another one, or give up: ");
         assert!(error.to_string().contains(&format!("pid {pid} ")), "{error}");
     };
     died(worker.serve(|_, _| Ok::<_, TopologyError>(())).unwrap_err());
@@ -246,7 +252,7 @@ fn a_worker_whose_scheduler_was_replaced_says_which_worker_it_is() {
     hasty.launch(Workers::started_elsewhere()).unwrap_err();
     let error = workers[0].next(Patience::Endless).unwrap_err();
     assert!(error.is_end() && !error.is_peer_gone());
-    assert_eq!(error.to_string(), format!("{name}: the ring was replaced"));
+    assert_eq!(error.to_string(), format!("{name}: the ring was replaced; attach again"));
 }
 
 /// A scheduler and a worker with different descriptions.
@@ -265,7 +271,9 @@ fn what_a_scheduler_cannot_receive_is_said_of_the_worker_that_has_sent_it() {
     let name = stage.topology.worker_consumer_id(0);
     let topology = stage.topology.clone().with_message_limit(100);
     let (mut scheduler, mut worker) = of_two(&topology, &stage.topology);
-    let wanted = format!("{name}: a message was skipped: a message of 200 bytes is beyond the limit of 100");
+    let wanted = format!(
+        "{name}: a message was skipped: a message of 200 bytes is longer than this receiver's limit of 100; raise the limit if such messages are wanted"
+    );
     let unreadable = |outcome: Outcome| match outcome {
         Outcome::Unreadable(error) => assert_eq!(error.to_string(), wanted),
         other => panic!("{other:?}"),

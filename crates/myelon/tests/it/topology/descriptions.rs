@@ -22,12 +22,12 @@ fn refused<T>(answer: Result<T, impl ToString>) -> String {
 fn a_depth_that_no_ring_has_is_refused_when_it_is_given() {
     assert_eq!(
         refused(Frames::with_depths("engine", 2_usize, 4 << 20, 200_000)),
-        "engine: the response ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 200000 were asked for; the next that is \
+        "engine: the response ring cannot be made: a ring has a power of two of slots, 1 to 1099511627776, and 200000 were asked for; the next that is \
          possible is 262144"
     );
     assert_eq!(
         refused(Topology::<Records>::with_depths("engine", 2_usize, usize::MAX, 4096)),
-        "engine: the broadcast ring cannot be: a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the \
+        "engine: the broadcast ring cannot be made: a ring of records has 1 to 35184372088832 bytes, and 18446744073709551615 were asked for; the \
          default size is 8388608"
     );
     assert_eq!(
@@ -45,7 +45,7 @@ fn a_content_tag_that_cannot_be_one_is_refused_before_a_worker_is_started() {
     let stage = Stage::new(1);
     let topology = stage.topology.clone().with_content_tags("step/1", "an\nanswer");
     let text = format!(
-        "{}: the response ring cannot be: \"an\\nanswer\" is no content tag, which has 1 to 256 bytes and no character that cannot be seen",
+        "{}: the response ring cannot be made: \"an\\nanswer\" is not a content tag, which has 1 to 256 bytes and no character that cannot be seen",
         stage.label()
     );
     let started = Workers::spawned(|rank| panic!("worker {rank} was started"));
@@ -62,7 +62,7 @@ fn a_depth_that_comes_from_a_file_is_refused_before_a_worker_is_started() {
     let topology = Frames::with_depths("engine", 1_usize, 1024, 256).unwrap();
     let json = serde_json::to_string(&topology).unwrap().replace("1024", "1025");
     let read: Frames = serde_json::from_str(&json).unwrap();
-    let text = "engine: the broadcast ring cannot be: a ring has a power of two of slots, 1 to 1099511627776, and 1025 were asked for; the next that \
+    let text = "engine: the broadcast ring cannot be made: a ring has a power of two of slots, 1 to 1099511627776, and 1025 were asked for; the next that \
                 is possible is 2048";
     assert_eq!(refused(read.launch(Workers::started_elsewhere())), text);
 }
@@ -120,7 +120,7 @@ fn a_variable_that_holds_no_invitation_is_named_with_its_value() {
     );
     assert_eq!(
         said(Some("worker 3")),
-        "MYELON_INVITATION: `worker 3` is no invitation: the text does not begin with `myelon-worker:`"
+        "MYELON_INVITATION: `worker 3` is not an invitation: the text does not begin with `myelon-worker:`; set it to the text of `Topology::invitation`, unchanged"
     );
 }
 

@@ -100,8 +100,8 @@ fn answers_of_another_type_end_the_rendezvous_at_once_on_both_sides() {
     assert_is_like(
         &missing[0].to_string(),
         &format!(
-            "{worker} (process {} has joined, but its response ring cannot be used: {worker} (shm:{ring}) carries `answer/2`, this program \
-             expects `answer/1`)",
+            "{worker} (process {} has joined, but its response ring cannot be used: {worker} (shm:{ring}) carries `answer/2`, and this program \
+             expects `answer/1`; give both programs the same content tag)",
             other.pid()
         ),
     );
@@ -223,7 +223,7 @@ fn a_successor_whose_ring_has_lost_its_name_says_what_it_found() {
         &refusal.to_string(),
         &format!(
             "{worker}: process {pid} could not join: there is no broadcast ring at shm:{}, which the scheduler had made before it \
-             started this worker; the scheduler, process {}, lives: it has closed the topology, or the name was removed by another process",
+             started this worker; the scheduler, process {}, lives: it has closed the topology, or another process has removed the name; start the session again",
             stage.topology.layout().rpc_ring_name(),
             std::process::id(),
             worker = stage.topology.worker_consumer_id(1),
@@ -288,8 +288,8 @@ fn a_worker_by_hand_that_finds_the_ring_of_a_dead_scheduler_says_so() {
     assert_is_like(
         &said,
         &format!(
-            "REFUSED {}, rank 1: no scheduler within …: the broadcast ring at shm:{name} is that of a scheduler that has gone: the broadcast \
-             ring's producer, process {pid}, has gone",
+            "REFUSED {}, rank 1: no scheduler within …: the broadcast ring at shm:{name} belongs to a scheduler that is gone: the broadcast \
+             ring's producer, process {pid}, has gone; start the scheduler again",
             stage.label()
         ),
     );

@@ -53,7 +53,7 @@ fn a_launch_that_fails_says_of_which_session() {
     drop(held);
     let tagged = topology.clone().with_content_tags("", "answer/1");
     let no_tag = format!(
-        "{label}: the broadcast ring cannot be: \"\" is no content tag, which has 1 to 256 bytes and no character that cannot be seen"
+        "{label}: the broadcast ring cannot be made: \"\" is not a content tag, which has 1 to 256 bytes and no character that cannot be seen"
     );
     assert_eq!(launch(&tagged).to_string(), no_tag);
     let spawned = topology.launch(Workers::spawned(|_| Command::new("/no/such/program"))).unwrap_err();
@@ -119,7 +119,7 @@ fn a_worker_that_is_refused_says_who_it_is_and_its_scheduler_the_same() {
     let (mut scheduler, joined) = in_one_process(&topology);
     let in_use = format!(
         "the broadcast ring could not be joined: {label} (shm:{broadcast}) could not be joined: consumer \
-         `{label}, rank 0` is in use by process {me}"
+         `{label}, rank 0` is in use by process {me}; choose another id, or end that process"
     );
     let error = join(&topology, 0);
     assert!(matches!(error, WorkerJoinError::Broadcast { .. }), "{error:?}");
@@ -132,7 +132,7 @@ fn a_worker_that_is_refused_says_who_it_is_and_its_scheduler_the_same() {
     assert_eq!(refusal.cause, RefusalCause::IdInUse);
     assert_eq!(
         refusal.to_string(),
-        format!("{label}, rank 0: process {me} could not join: a process alive has its id")
+        format!("{label}, rank 0: process {me} could not join: a live process has its id: end that process first")
     );
     drop((scheduler, joined));
     stage.assert_nothing_left();
@@ -152,7 +152,7 @@ fn a_worker_without_its_rings_says_who_it_is_and_where_it_looked() {
     let error = join(&hasty, 0);
     let waited = waited_by(&error);
     let advice = "and no other ring of this session: start the scheduler, with the same label and directory; if it runs, the names were \
-                  removed, and the session must be started anew";
+                  removed: end it, and start the session again";
     assert_eq!(
         error.to_string(),
         format!(
@@ -191,7 +191,7 @@ fn a_worker_without_its_rings_says_who_it_is_and_where_it_looked() {
         error.to_string(),
         format!(
             "{label}, rank 0: the ring of urgent messages could not be joined: {label} (shm:{urgent}) is a ring of events or frames of 80 \
-             bytes each, and this program wants a ring of records"
+             bytes each, and this program wants a ring of records; choose another name, or attach to it as what it is"
         )
     );
     drop((other, not_a_scheduler));
@@ -213,14 +213,19 @@ fn a_worker_whose_scheduler_has_gone_says_who_it_is_and_how() {
     assert!(matches!(error, WorkerJoinError::SchedulerGone { found: SchedulerEnding::Closed, .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
-        format!("{label}, rank 0: the scheduler has gone while this worker joined: it has closed the topology")
+        format!(
+            "{label}, rank 0: the scheduler has gone while this worker joined, so the worker is not needed: it has closed the topology"
+        )
     );
 }
 
 #[test]
 fn an_invitation_that_is_none_says_so_as_far_as_it_can_be_read() {
     let error = WorkerJoinError::from("no invitation".parse::<Invitation>().unwrap_err());
-    assert_eq!(error.to_string(), "the invitation cannot be read: the text does not begin with `myelon-worker:`");
+    assert_eq!(
+        error.to_string(),
+        "the invitation cannot be read: the text does not begin with `myelon-worker:`; pass on the text of `Topology::invitation` unchanged"
+    );
     assert_eq!(
         WorkerJoinError::NotInvited.to_string(),
         "the environment variable MYELON_INVITATION is not set: let a scheduler start this process, or set the variable to the text of `Topology::invitation`"
@@ -242,7 +247,7 @@ fn what_a_scheduler_cannot_do_is_said_of_its_session_and_of_the_worker() {
     assert_eq!(
         text(scheduler.restart(0)),
         format!(
-            "{label}, rank 0: the scheduler does not start this topology's workers; have it started again by what has started it"
+            "{label}, rank 0: the scheduler does not start this topology's workers; start it again with the program that started it"
         )
     );
     assert_eq!(
@@ -252,7 +257,9 @@ fn what_a_scheduler_cannot_do_is_said_of_its_session_and_of_the_worker() {
     let forked = RestartError::Forked { worker: stage.topology.worker_consumer_id(0) };
     assert_eq!(
         forked.to_string(),
-        format!("{label}, rank 0: the topology belongs to the process that this one was forked from")
+        format!(
+            "{label}, rank 0: the topology belongs to the process that this one was forked from; restart the worker from there"
+        )
     );
     let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
     let now = Instant::now();
@@ -296,7 +303,7 @@ fn an_urgent_message_that_is_not_sent_says_of_which_session() {
     };
     let text = full.to_string();
     let UrgentError::UrgentFull { report, .. } = full else { panic!("{text}") };
-    assert_eq!(text, format!("{label}: the urgent lane is full: {report}"));
+    assert_eq!(text, format!("{label}: the urgent lane is full; send the message again later: {report}"));
     let culprit = format!(
         "ring {label} (shm:{urgent}): producer waits for space; {label}, rank 0 pid {} is ",
         std::process::id()
@@ -339,7 +346,8 @@ fn an_alert_names_the_worker_and_the_session_and_so_does_what_follows() {
     assert_eq!(
         text,
         format!(
-            "{label}: consumer `{label}, rank 0` has stood after sequence -1 for {stalled_for:.1?}: the producer is shut to managed calls"
+            "{label}: consumer `{label}, rank 0` has released nothing after sequence -1 for {stalled_for:.1?}: the producer refuses managed calls \
+             until `reset_required_consumer_liveness`"
         )
     );
 }
@@ -388,7 +396,7 @@ fn a_worker_by_hand_says_its_name_first() {
     let found = MeetingPlace::Ended { place: "shm:p".to_owned(), ending: SchedulerEnding::NoProducer { pid: 7 } };
     assert_eq!(
         found.to_string(),
-        "the broadcast ring at shm:p is that of a scheduler that has gone: the broadcast ring's producer, process 7, has gone"
+        "the broadcast ring at shm:p belongs to a scheduler that is gone: the broadcast ring's producer, process 7, has gone; start the scheduler again"
     );
     assert!(!Path::new("/dev/shm").join(&names(&stage.topology)[0]).exists());
 }

@@ -57,7 +57,7 @@ fn a_worker_that_holds_a_broadcast_up_is_called_by_label_and_rank_alive_or_dead(
     let (text, is_death) = fill(PATIENCE);
     assert!(
         is_death
-            && text.starts_with(&format!("{label}: consumer `{label}, rank 1` (process {pid}) died: ring {label} (")),
+            && text.starts_with(&format!("{label}: consumer `{label}, rank 1` (process {pid}) died; attach again under its id, or evict it: ring {label} (")),
         "{text}"
     );
     let report = scheduler.report(1).to_string();

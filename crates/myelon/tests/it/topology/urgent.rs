@@ -72,7 +72,7 @@ fn a_full_urgent_lane_is_an_error_at_once_that_names_the_worker() {
     assert_eq!(report.culprit.as_ref().map(|culprit| culprit.id.clone()), Some(format!("{label}, rank 1")));
     let ring = topology.layout().urgent_ring_name();
     assert!(
-        text.starts_with(&format!("{label}: the urgent lane is full: ring {label} (shm:{ring}): producer waits for ")),
+        text.starts_with(&format!("{label}: the urgent lane is full; send the message again later: ring {label} (shm:{ring}): producer waits for ")),
         "{text}"
     );
     assert!(text.contains(&format!("; {label}, rank 1 pid ")) && text.ends_with("; gives up"), "{text}");

@@ -6,7 +6,8 @@ use std::fmt;
 /// Why a record was not published. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The record is larger than any that this ring can hold: no wait would end.
+    /// The record is larger than any that this ring can hold: no wait would end. Create the ring with
+    /// `ring_bytes_wanted`.
     #[error(
         "a record of {len_bytes} bytes does not fit into this ring, which holds up to {max_bytes}{}", RingWanted(*ring_bytes_wanted)
     )]
@@ -60,7 +61,7 @@ impl fmt::Display for RingWanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(bytes) => write!(f, "; create it with {bytes} bytes"),
-            None => f.write_str("; no ring holds it"),
+            None => f.write_str("; no ring holds it: send it in parts"),
         }
     }
 }
