@@ -10,7 +10,7 @@ use crate::ring::ends::tap::Tap;
 use crate::ring::memory::layout::Slots;
 use crate::ring::protocol::form::{Dense, SlotForm};
 use crate::schema::Event;
-use crate::segment::{CreateOptions, Place};
+use crate::segment::Place;
 use crate::sync::wait::AutoWaitStrategy;
 
 impl<E: Event> SharedDisruptorBuilder<E> {
@@ -122,8 +122,7 @@ impl<E: Event, F: SlotForm> SharedDisruptorBuilder<E, F> {
 }
 
 impl<E: Event> SharedProducer<E> {
-    /// Creates the ring of `size` slots at `place`, with the builder's defaults for everything else. Makes the
-    /// directory of a file if it is missing.
+    /// Creates the ring of `size` slots at `place`, with the builder's defaults for everything else.
     ///
     /// # Errors
     /// As [`SharedDisruptorBuilder::build_producer`].
@@ -132,8 +131,7 @@ impl<E: Event> SharedProducer<E> {
         size: usize,
         factory: impl FnMut() -> E + Send + 'static,
     ) -> MultiProcessResult<Self> {
-        let options = CreateOptions::default().make_directories(true);
-        SharedDisruptorBuilder::new(place, size).with_create_options(options).build_producer(factory)
+        SharedDisruptorBuilder::new(place, size).build_producer(factory)
     }
 }
 

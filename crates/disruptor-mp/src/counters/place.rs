@@ -40,7 +40,7 @@ impl CountersFile {
         let place = place.into();
         let blueprint = Blueprint::without_slots(Kind::Counters, 0, Shape::file(capacity).len_bytes());
         let init = |segment: &Segment| Self::initialise_in(segment, capacity);
-        let sole = Sole::create(&place, &blueprint, &CreateOptions::default().make_directories(true), init)
+        let sole = Sole::create(&place, &blueprint, &CreateOptions::default(), init)
             .map_err(|error| MultiProcessError::from_create(&place, error))?;
         // Not under the creator's lock: that is released with the name, and counters may be kept longer.
         Ok(Self::counting_in(sole.segment())?.named_by(sole))

@@ -47,7 +47,7 @@ impl Words {
     pub(crate) fn create_cursor(place: &Place, position: i64) -> MultiProcessResult<(Self, Sole)> {
         let blueprint = Blueprint::without_slots(Kind::Cursor, size_of::<Cursor>() as u64, 0);
         let init = |segment: &Segment| sections::cursor(segment).publish(position);
-        let sole = Sole::create(place, &blueprint, &CreateOptions::default().make_directories(true), init)
+        let sole = Sole::create(place, &blueprint, &CreateOptions::default(), init)
             .map_err(|error| MultiProcessError::from_create(place, error))?;
         Ok((Self::new(Arc::clone(sole.segment()))?, sole))
     }

@@ -1,7 +1,7 @@
 //! How a new segment is made: its permissions, and what is done about its pages.
 
 /// How a new segment is made. The default: private to the user (0600), all space reserved, nothing prefaulted or
-/// locked.
+/// locked; the directory of a file is made if it is missing.
 ///
 /// ```
 /// use disruptor_mp::{CreateOptions, build_shared_single_producer};
@@ -12,13 +12,19 @@
 /// let producer = build_shared_single_producer::<u64>(&name, 1024).with_create_options(options).build_producer(|| 0)?;
 /// # Ok::<_, disruptor_mp::MultiProcessError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
     pub(super) group: Option<u32>,
     pub(super) sparse: bool,
     pub(super) prefault: bool,
     pub(super) mlock: bool,
     pub(super) make_directories: bool,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self { group: None, sparse: false, prefault: false, mlock: false, make_directories: true }
+    }
 }
 
 impl CreateOptions {
@@ -49,8 +55,10 @@ impl CreateOptions {
         self
     }
 
-    /// Makes the directory of a file and its parents if they are missing, with the permissions of the umask.
-    /// `SharedProducer::create` and the other `create` functions set this.
+    /// Whether the directory of a file and its parents are made if they are missing; `true` unless set. Only their
+    /// owner may write to them: mode 0755, less the umask. So make the directory yourself if several users create rings
+    /// in it. `false` is for a path below a mount point: if the file system is not mounted there, creation then fails
+    /// instead of making a directory under the mount point.
     pub fn make_directories(mut self, make_directories: bool) -> Self {
         self.make_directories = make_directories;
         self

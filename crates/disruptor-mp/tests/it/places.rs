@@ -3,9 +3,10 @@
 use crate::stage::{Step, TempDir, drain, join, publish, ring, step, watchdog};
 use disruptor_mp::segment::Place;
 use disruptor_mp::{
-    CountersFile, MmapFileConfig, MmapProducer, MmapTransportLayout, MultiProcessError, RecordProducer, SharedCursor,
-    SharedCursorTrait, SharedDisruptorBuilder, SharedProducer, attach_shared_consumer,
+    CountersFile, CreateOptions, MmapFileConfig, MmapProducer, MmapTransportLayout, MultiProcessError, RecordProducer,
+    SharedCursor, SharedCursorTrait, SharedDisruptorBuilder, SharedProducer, attach_shared_consumer,
 };
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use testkit::fork::fork_then;
 use testkit::watchdog::PATIENCE;
@@ -71,13 +72,36 @@ fn creating_at_a_path_makes_its_directory() {
     let cursor = SharedCursor::create(at("cursor"), 3).unwrap();
     assert_eq!(cursor.load(), 3);
     let counters = CountersFile::create(at("counters"), 4).unwrap();
-    drop((producer, by_layout, cursor, counters));
-    // A program that needs more than `create` must ask for it.
-    let refused = ring(&Place::from(at("builder")), 4).build_producer(step);
-    assert!(refused.is_err() && !dir.path().join("builder").exists());
+    let built = ring(&Place::from(at("builder")), 4).build_producer(step).unwrap();
+    drop((producer, by_layout, cursor, counters, built));
+    let without = CreateOptions::default().make_directories(false);
+    let refused = ring(&Place::from(at("refused")), 4).with_create_options(without).build_producer(step);
+    assert!(refused.is_err() && !dir.path().join("refused").exists());
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(MmapProducer::<Step>::create(file.join("ring"), 4, step).is_err(), "a file is no directory");
+}
+
+#[test]
+fn only_its_owner_may_write_to_a_directory_that_was_made_whatever_the_umask() {
+    let (_watchdog, dir) = (watchdog(), TempDir::new());
+    let at = |name: &str| dir.path().join(name).join("deep");
+    // The umask is that of the whole process.
+    let mut child = fork_then(|| {
+        rustix::process::umask(rustix::fs::Mode::empty());
+        let group = CreateOptions::default().group(rustix::process::getegid().as_raw());
+        let made = [("user", CreateOptions::default()), ("group", group)].map(|(name, options)| {
+            ring(&Place::from(at(name).join("ring")), 4).with_create_options(options).build_producer(step).is_ok()
+        });
+        i32::from(made != [true, true])
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+    for name in ["user", "group"] {
+        for made in [at(name), dir.path().join(name)] {
+            let mode = std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, 0o755, "{name}: {mode:o}");
+        }
+    }
 }
 
 #[test]

@@ -204,8 +204,9 @@ impl<F: Format> Topology<F> {
         Self { wait, ..self }
     }
 
-    /// Puts the rings into files in `directory`, which must exist, instead of into shared memory. A relative path is
-    /// taken from the current working directory, even for workers that run in another one.
+    /// Puts the rings into files in `directory`, instead of into shared memory. It is made if it is missing
+    /// ([`CreateOptions::make_directories`]). A relative path is taken from the current working directory, even for
+    /// workers that run in another one.
     #[must_use]
     pub fn in_directory(self, directory: impl Into<PathBuf>) -> Self {
         Self { directory: Some(absolute(directory.into())), ..self }

@@ -201,11 +201,17 @@ pub(super) struct UrgentRing {
 }
 
 /// How the segments of a topology are created, as a part of the invitation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct RingOptions {
     group: Option<u32>,
     flags: [bool; 4],
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        CreateOptions::default().into()
+    }
 }
 
 /// The letter for each flag in a line.
@@ -297,7 +303,7 @@ impl FromStr for Invitation {
             options: {
                 let group = fields.optional_number("group")?;
                 let letters = |bytes: Vec<u8>| RingOptions::of_letters(group, &String::from_utf8_lossy(&bytes));
-                fields.optional("segments", letters)?.unwrap_or(RingOptions { group, ..RingOptions::default() })
+                fields.optional("segments", letters)?.unwrap_or(RingOptions { group, flags: [false; 4] })
             },
             urgent: match fields.optional_text("urgent-ring")? {
                 Some(name) => Some(UrgentRing { name, depth: fields.number("urgent-depth")? }),

@@ -210,7 +210,7 @@ impl<F: Format> TransportBuilder<F> {
 
     /// The builder of the `create` functions; without a depth it is that of [`at`](TransportBuilder::at).
     pub(crate) fn to_create(place: impl Into<Place>, depth: Option<usize>) -> Self {
-        Self::sized(place, depth).with_create_options(CreateOptions::default().make_directories(true))
+        Self::sized(place, depth)
     }
 
     /// Room for this many consumers, instead of [`DEFAULT_MAX_CONSUMERS`](disruptor_mp::DEFAULT_MAX_CONSUMERS).

@@ -12,7 +12,7 @@ use myelon::transport::{
     MmapFramedTransportProducer, MyelonWaitStrategy, Records, TransportBuilder, TransportError, monotonic_ns,
 };
 use myelon::{
-    ConsumeError, CoordinationMode, CounterSnapshot, MultiProcessError, Patience, Place, PublishError,
+    ConsumeError, CoordinationMode, CounterSnapshot, CreateOptions, MultiProcessError, Patience, Place, PublishError,
     RequiredConsumerError, RequiredConsumerLivenessConfig,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -458,7 +458,10 @@ fn creating_at_a_path_makes_its_directory() {
         let at = |name: &str| dir.0.join(name).join("deep").join("ring");
         drop(MmapFramedTransportProducer::<F>::create(at("plain"), F::DEPTH).unwrap());
         drop(FramedTransportProducer::<F>::create_with_consumers(at("counted"), F::DEPTH, 2).unwrap());
-        assert!(TransportBuilder::<F>::new(at("built"), F::DEPTH).build_producer().is_err(), "a builder makes none");
+        drop(TransportBuilder::<F>::new(at("built"), F::DEPTH).build_producer().unwrap());
+        let without = CreateOptions::default().make_directories(false);
+        let refused = TransportBuilder::<F>::new(at("refused"), F::DEPTH).with_create_options(without).build_producer();
+        assert!(refused.is_err() && !dir.0.join("refused").exists());
     }
     in_every_format!(claim);
 }

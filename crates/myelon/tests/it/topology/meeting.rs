@@ -176,8 +176,8 @@ fn fixed_frames_carry_a_topology_as_well() {
 
 #[test]
 fn a_topology_can_live_in_files() {
+    // The scheduler makes it.
     let directory = std::env::temp_dir().join(testkit::names::short());
-    std::fs::create_dir(&directory).unwrap();
     let stage = Stage::new(2);
     let mut scheduler = stage.topology.clone().in_directory(&directory).launch(workers("answers")).unwrap();
     round(&mut scheduler, "on disk");
