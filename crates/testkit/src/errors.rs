@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// A placeholder for what differs from run to run: a duration, what a process is doing.
-const ANYTHING: char = '…';
+pub const ANYTHING: char = '…';
 
 /// Asserts that `{error}` is `text`, in which `…` is a placeholder for what differs from run to run, such as a
 /// duration. Also asserts everything that [`assert_says_all_once`] does.
@@ -28,14 +28,14 @@ pub fn assert_is_like(said: &str, text: &str) {
 }
 
 /// Whether `said` is `text` with something instead of each `…`.
-fn is_like(said: &str, text: &str) -> bool {
+pub fn is_like(said: &str, text: &str) -> bool {
     let mut parts = text.split(ANYTHING);
     let Some(mut rest) = parts.next().and_then(|first| said.strip_prefix(first)) else { return false };
     let mut parts: Vec<_> = parts.collect();
     let Some(last) = parts.pop() else { return rest.is_empty() };
     for part in parts {
-        let Some((_, behind)) = rest.split_once(part) else { return false };
-        rest = behind;
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
     }
     rest.ends_with(last)
 }

@@ -1,6 +1,8 @@
 //! The guides in `docs/`, as far as their own programs do not test them.
 #![forbid(unsafe_code)]
 
+mod errors;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,7 @@ fn guides() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn the_programs_of_every_guide_are_doc_tests() {
-    let tested_here = include_str!("../src/lib.rs");
+    let tested_here = include_str!("../../src/lib.rs");
     for (path, _) in guides() {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
         // The guide for users of the alpha comes with the package `myelon`, which tests it.
