@@ -314,7 +314,7 @@ pub enum MultiProcessError {
     },
     /// Start-up was asked to wait for more consumers than the ring has entries for, so it could only time out.
     #[error(
-        "start-up of {place} waits for {expected} consumers, and there are places for {max_consumers}: expect fewer, or make more places"
+        "start-up of {place} waits for {expected} consumers, and there are entries for {max_consumers}: expect fewer, or make more entries"
     )]
     TooManyExpected {
         /// The ring.
