@@ -41,7 +41,7 @@ use std::time::Duration;
     message = "`{Self}` has no schema for `{C}`, so it cannot be part of a message",
     label = "is not described for `{C}`",
     note = "write `#[message]` on a type of your own, `#[message(rkyv)]` if it is part of archives, or `#[message(serde, rkyv)]` for \
-            both; what serde or rkyv say of its missing traits goes with that",
+            both; it adds what serde or rkyv say is missing as well",
     note = "for a type of another crate write `#[message(as = Type)]` on the field, with a type of the same bytes that has a schema, or \
             `#[message(opaque = \"name/1\")]`"
 )]
