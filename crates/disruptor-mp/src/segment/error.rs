@@ -9,7 +9,7 @@ use super::backend::Fault;
 use super::blueprint::{Kind, PlanError};
 use super::header::{ABI, AbiVersion, HeaderError};
 use super::name::InvalidName;
-use super::permissions::{Permissions, Refusing};
+use super::permissions::{Admission, Permissions, Refusing};
 use super::place::Place;
 
 /// Why a segment could not be created. Nothing is left of the attempt.
@@ -215,12 +215,8 @@ pub enum OpenError {
         place: String,
     },
     /// It exists, but this process may not open it. Segments are private to their creator's user unless a group was
-    /// asked for.
-    #[error(
-        "not allowed to open {place}: {call}: {source}{}; run both processes as one user, or create it for a group that both are in \
-         (`CreateOptions::group`)",
-        Refusing("it", permissions)
-    )]
+    /// asked for. If no process uses it any more, its owner or root removes it with [`gc`](super::gc()).
+    #[error("not allowed to open {place}: {call}: {source}{}; {}", Refusing("it", permissions), Admission(permissions))]
     PermissionDenied {
         /// What was to be opened.
         place: String,
@@ -342,8 +338,9 @@ pub enum OpenError {
     /// The place's name cannot be a segment's name.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// Anything else the operating system refused.
-    #[error("{call} failed while opening {place}: {source}")]
+    /// Anything else the operating system refused. On a file system that is mounted read-only, mount it for writing:
+    /// every end writes.
+    #[error("{call} failed while opening {place}: {source}{}", Mounting(source))]
     Os {
         /// What was to be opened.
         place: String,
@@ -438,6 +435,20 @@ impl OpenError {
 /// The permissions of what is at a place.
 fn permissions_of(place: &Place) -> Option<Permissions> {
     Permissions::of_path(&place.path()?)
+}
+
+/// What to do about a file system that is mounted read-only; nothing for another error.
+struct Mounting<'a>(&'a io::Error);
+
+impl std::fmt::Display for Mounting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => {
+                f.write_str("; mount it for writing: a consumer writes how far it has read")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why it could not be found out whether a segment may be removed, or why it was not. It is still there.

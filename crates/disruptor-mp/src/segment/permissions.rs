@@ -54,3 +54,23 @@ impl fmt::Display for Refusing<'_> {
         write!(f, "; {what} has {permissions}, and this process is user {uid}, group {gid}")
     }
 }
+
+/// The text after [`Refusing`] for a segment that this process may not open: what it needs.
+pub(super) struct Admission<'a>(pub(super) &'a Option<Permissions>);
+
+impl fmt::Display for Admission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Permissions { mode, owner_uid, group_gid }) if mode & 0o060 == 0o060 => {
+                write!(f, "run this process as user {owner_uid}, or as a member of group {group_gid}")?;
+            }
+            _ => f.write_str(
+                "run both processes as one user, or create it for a group that both are in (`CreateOptions::group`)",
+            )?,
+        }
+        match self.0 {
+            Some(_) => f.write_str("; if no process uses it any more, let its owner or root remove it (gc)"),
+            None => Ok(()),
+        }
+    }
+}

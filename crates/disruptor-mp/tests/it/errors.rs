@@ -226,6 +226,12 @@ fn an_error_of_the_system_is_in_the_text() {
         "not allowed to create shm:ring: open: Permission denied (os error 13); create it in a directory that this \
          process may write to",
     );
+    let read_only = io::Error::from_raw_os_error(rustix::io::Errno::ROFS.raw_os_error());
+    assert_says(
+        &OpenError::Os { place: place(), call: "open", source: read_only },
+        "open failed while opening shm:ring: Read-only file system (os error 30); mount it for writing: a consumer writes how far it has \
+         read",
+    );
     let create = CreateError::Os { place: place(), call: "fallocate", source: denied() };
     assert_says(
         &MultiProcessError::Create { place: place(), source: create },
@@ -456,10 +462,23 @@ fn a_process_that_may_not_use_a_ring_is_told_who_may_and_what_to_do() {
             stranger(role, &path),
             format!(
                 "not allowed to open {place}: open: Permission denied (os error 13); it has mode 0600, user 0, group 0, and {who}; run \
-                 both processes as one user, or create it for a group that both are in (`CreateOptions::group`)"
+                 both processes as one user, or create it for a group that both are in (`CreateOptions::group`); if no process uses it any \
+                 more, let its owner or root remove it (gc)"
             )
         );
     }
+    let shared = dir.path().join("shared");
+    let _producer_of_group =
+        build(Builder::new(&shared, 8).with_create_options(CreateOptions::default().group(4711))).unwrap();
+    let text = stranger("consumes", &shared);
+    assert!(text.contains("it has mode 0660, user 0, group 4711, "), "{text}");
+    assert!(
+        text.ends_with(
+            "; run this process as user 0, or as a member of group 4711; if no process uses it any more, let its owner or root remove it \
+             (gc)"
+        ),
+        "{text}"
+    );
     assert_eq!(
         stranger("removes", &path),
         format!(
