@@ -60,7 +60,14 @@ impl fmt::Display for MeetingPlace {
                         ", but of this session there is {}, which no scheduler reads: start the scheduler",
                         others.join(", ")
                     ),
+                }?;
+                if others.is_empty() {
+                    // Of a scheduler in a container of its own, a worker sees no ring at all.
+                    f.write_str(
+                        "; if it runs in another container, let both containers share the directory of the rings",
+                    )?;
                 }
+                Ok(())
             }
             Self::Ended { place, ending } => {
                 write!(

@@ -252,6 +252,7 @@ fn a_worker_by_hand_that_finds_no_ring_says_where_it_looked_and_what_else_is_the
     let path = format!("there is no broadcast ring at /dev/shm/{}", stage.topology.layout().rpc_ring_name());
     let nothing = alone(&stage, 1);
     assert!(nothing.contains(&format!("{path}, and no other ring of this session")), "{nothing}");
+    assert!(nothing.contains("let both containers share the directory of the rings"), "{nothing}");
 
     let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
     round(&mut scheduler, "before");
@@ -260,6 +261,7 @@ fn a_worker_by_hand_that_finds_no_ring_says_where_it_looked_and_what_else_is_the
     let rings: Vec<_> = stage.topology.layout().response_ring_names().map(|name| format!("shm:{name}")).collect();
     let expected = format!("{path}, but of this session there is {}, ", rings.join(", "));
     assert!(others.contains(&expected), "{others}");
+    assert!(!others.contains("containers"), "{others}");
     assert!(others.contains(&format!("which the scheduler, process {}, reads", std::process::id())), "{others}");
 
     for path in stage.leftovers() {

@@ -156,7 +156,8 @@ fn a_worker_without_its_rings_says_who_it_is_and_where_it_looked() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{label}, rank 0: no scheduler within {waited:.1?}: there is no broadcast ring at /dev/shm/{broadcast}, {advice}"
+            "{label}, rank 0: no scheduler within {waited:.1?}: there is no broadcast ring at /dev/shm/{broadcast}, {advice}; if it \
+             runs in another container, let both containers share the directory of the rings"
         )
     );
     // A ring under that name, whose owner does not look after workers and makes no urgent ring.
