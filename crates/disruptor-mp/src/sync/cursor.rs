@@ -42,6 +42,12 @@ impl Cursor {
         self.written.load(order(Site::WrittenAcquire, Ordering::Acquire)).clamp(0, POSITION_MAX)
     }
 
+    /// Asks for the line, which is written next.
+    #[inline(always)]
+    pub(crate) fn fetch(&self) {
+        super::fetch::fetch_for_write((&raw const self.published).cast());
+    }
+
     /// Stores that everything before `position` is written. Called before it is published.
     #[inline]
     pub(crate) fn write(&self, position: i64) {

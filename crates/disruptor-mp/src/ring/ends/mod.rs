@@ -6,8 +6,10 @@
 //! code: a payload becomes a reference here.
 
 mod ahead;
+mod asking;
 pub(crate) mod auto;
 mod buffer;
+mod choice;
 pub(crate) mod consumer;
 pub(crate) mod consumer_end;
 pub(crate) mod consumer_face;

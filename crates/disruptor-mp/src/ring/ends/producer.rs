@@ -1,7 +1,9 @@
 //! The publishing end of a ring of events: the fast path. One process has it, and one thread at a time uses it.
 
+use super::asking::BYTES_MAX;
 use super::buffer::PayloadBuffer;
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
+use super::pace::now_ns;
 use super::patience::Patience;
 use super::producer_end::ProducerBase;
 use super::producer_face::{HasProducer, ProducerMut};
@@ -313,6 +315,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             return Err(PublishError::TooLarge { count, capacity }.into());
         }
         self.end.make_room(count, patience)?;
+        self.ask(count);
         let written = self.end.side.core.put_group(count, |slot, index| {
             // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by
             // the producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
@@ -336,6 +339,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
 
     #[inline(always)]
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
+        self.ask(1);
         let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
         let (factory, buffer) = (&mut self.factory, &mut self.buffer);
         let copied = &self.end.side.counters.via_buffer;
@@ -354,6 +358,21 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         self.end.side.counters.published.inc();
         self.end.side.counters.bytes.add(size_of::<E>() as u64);
         sequence
+    }
+
+    /// Asks for the lines of the next `count` events, which are written next, where that pays or is to be tried.
+    #[inline(always)]
+    fn ask(&mut self, count: usize) {
+        if count <= const { BYTES_MAX / size_of::<E>() } && self.end.side.asking.is_due(self.end.side.core.next()) {
+            self.ask_for_slots(count);
+        }
+    }
+
+    #[inline(never)]
+    fn ask_for_slots(&mut self, count: usize) {
+        if self.end.side.asking.asks(self.end.side.core.next(), now_ns) {
+            self.end.side.core.ask_for_slots(count);
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! What a producer knows of its ring, of events or of records: its consumers, their deaths, its counters. A wait
 //! borrows this beside the waiter, which is the other half of `producer_end`.
 
+use super::asking::Asking;
 use super::error::PublishError;
 use super::managed::Management;
 use super::producer_end::Origin;
@@ -31,6 +32,7 @@ pub(super) struct ProducerSide<S: Carries> {
     pub(super) management: Management,
     pub(super) selection: Selection,
     pub(super) course: S::Course,
+    pub(super) asking: Asking,
     pub(super) origin: Origin,
     /// What could be overwritten when the last consumer had gone.
     alone: Option<Alone>,
@@ -116,6 +118,7 @@ impl<S: Carries> ProducerSide<S> {
         let (position, capacity) = (core.next(), core.memory().capacity());
         Self {
             course: S::course(position, core.memory().number_at(position), capacity),
+            asking: Asking::new(position),
             core,
             counters,
             counters_of,

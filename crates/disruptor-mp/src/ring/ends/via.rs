@@ -7,6 +7,7 @@
 //! this may cost more. Which of the two holds depends on where the readers are and how closely they follow, and changes
 //! while a program runs. So it is measured here, not assumed. Source: RFC 0019.
 
+use super::choice::{Choice, Rules};
 use std::str::FromStr;
 
 /// The variable that overrides what a program asks for.
@@ -95,19 +96,16 @@ const INTERVAL_NS: u64 = 100_000;
 /// The most bytes between two of them, so that a stream that becomes slow is timed soon.
 const INTERVAL_BYTES_MAX: i64 = 4 << 20;
 
-/// Of this many timed payloads, one goes the other way. Of the first [`REMEMBERED`] timed payloads, every second one
-/// does. That begins again after the cost of the producer's own way has changed by half: then the readers may have
-/// moved.
-const OTHER_EVERY: u8 = 128;
+/// The buffer is taken if it costs less by a quarter. It is left if it costs less by no more than a ninth: the
+/// producer's time is not the only cost. Of this many timed payloads, one goes the other way.
+const RULES: Rules =
+    Rules { taken_below: (3, 4), left_below: (9, 8), apart: 0, changed_below: (2, 3), other_every: 128 };
 
 /// Such payloads may cost at most this part of all time in addition.
 const PART_OF_TIME: u64 = 100;
 
 /// The most time that may be saved up for them. After a pause it is available at once.
 const CREDIT_MAX_NS: u64 = 1_000_000;
-
-/// How many of the last payloads are remembered for each way, an odd number.
-const REMEMBERED: usize = 5;
 
 /// Learns which way costs less.
 #[derive(Debug)]
@@ -138,7 +136,7 @@ impl Learner {
             given: 0,
             timed_at_ns: 0,
             credit_ns: CREDIT_MAX_NS,
-            classes: std::array::from_fn(|_| Class::new(way)),
+            classes: std::array::from_fn(|_| Choice::new(&RULES, way == Way::Buffer)),
             uses_buffer: way == Way::Buffer,
             is_learning: via == WriteVia::Learned,
         }
@@ -161,11 +159,11 @@ impl Learner {
             self.left = 0;
             self.due -= len as i64;
             if self.due >= 0 || !self.is_learning {
-                return Plan { way: class.way, is_timed: false };
+                return Plan { way: way_of(class.takes_second()), is_timed: false };
             }
         }
-        let way =
-            if class.wants_other() && class.may_lose_ns(len) <= self.credit_ns { class.way.other() } else { class.way };
+        let is_other = class.wants_other() && may_lose_ns(class, len) <= self.credit_ns;
+        let way = way_of(class.takes_second() != is_other);
         Plan { way, is_timed: true }
     }
 
@@ -176,11 +174,12 @@ impl Learner {
         self.timed_at_ns = now_ns;
         self.credit_ns = (self.credit_ns + elapsed / PART_OF_TIME).min(CREDIT_MAX_NS);
         let class = &mut self.classes[class_of(len)];
-        if way != class.way {
-            let own = class.of(class.way).median().map_or(took_ns, |cost| cost_of(cost, len));
+        let is_buffer = way == Way::Buffer;
+        if is_buffer != class.takes_second() {
+            let own = class.median(class.takes_second()).map_or(took_ns, |cost| cost_of(cost, len));
             self.credit_ns = self.credit_ns.saturating_sub(took_ns.saturating_sub(own));
         }
-        class.learn(way, per_block(took_ns, len));
+        class.learn(is_buffer, per_block(took_ns, len));
         self.given = if elapsed < INTERVAL_NS / 2 {
             (self.given.max(len as i64 / 2) * 2).min(INTERVAL_BYTES_MAX)
         } else if elapsed > INTERVAL_NS * 2 {
@@ -189,7 +188,7 @@ impl Learner {
         } else {
             self.given
         };
-        self.uses_buffer = self.classes.iter().any(|class| class.way == Way::Buffer);
+        self.uses_buffer = self.classes.iter().any(Choice::takes_second);
         self.due = self.given;
         self.left = if self.uses_buffer { 0 } else { self.given };
     }
@@ -208,107 +207,23 @@ fn cost_of(per_block: u32, len: usize) -> u64 {
     u64::from(per_block) * len.max(BYTES_MIN) as u64 / 4096
 }
 
-impl Way {
-    fn other(self) -> Self {
-        match self {
-            Self::Ring => Self::Buffer,
-            Self::Buffer => Self::Ring,
-        }
-    }
+fn way_of(is_buffer: bool) -> Way {
+    if is_buffer { Way::Buffer } else { Way::Ring }
 }
 
-/// What is known of payloads of about one length.
-#[derive(Debug)]
-struct Class {
-    way: Way,
-    ring: Costs,
-    buffer: Costs,
-    /// The cost of its own way when the other was last tried after a change.
-    known: u32,
-    /// Payloads that must still go the other way, as soon as allowed.
-    eager: usize,
-    /// Timed payloads since the last one that went the other way.
-    turn: u8,
-}
+/// What is known of payloads of about one length: whether they go through the buffer, which is the second way.
+type Class = Choice;
 
-impl Class {
-    fn new(way: Way) -> Self {
-        let (ring, buffer) = (Costs::default(), Costs::default());
-        Self { way, ring, buffer, known: 0, eager: REMEMBERED, turn: 0 }
-    }
-
-    fn of(&self, way: Way) -> &Costs {
-        match way {
-            Way::Ring => &self.ring,
-            Way::Buffer => &self.buffer,
-        }
-    }
-
-    /// Whether a payload should go the other way now.
-    fn wants_other(&self) -> bool {
-        self.turn >= if self.eager > 0 { 1 } else { OTHER_EVERY }
-    }
-
-    /// How much longer a payload of `len` bytes may take the other way. The first ones may take twice as long.
-    fn may_lose_ns(&self, len: usize) -> u64 {
-        let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
-        let lost = match (own, other) {
-            (Some(own), Some(other)) => other.saturating_sub(own),
-            (Some(own), None) => own,
-            // Its own way first.
-            (None, _) => return u64::MAX,
-        };
-        cost_of(lost, len)
-    }
-
-    fn learn(&mut self, way: Way, cost: u32) {
-        match way {
-            Way::Ring => self.ring.add(cost),
-            Way::Buffer => self.buffer.add(cost),
-        }
-        if way == self.way {
-            self.turn = self.turn.saturating_add(1);
-        } else {
-            (self.turn, self.eager) = (0, self.eager.saturating_sub(1));
-        }
-        let (own, other) = (self.of(self.way).median(), self.of(self.way.other()).median());
-        let (Some(own), Some(other)) = (own, other) else { return };
-        // The buffer is taken if it costs less by a quarter. It is left if it costs less by no more than a ninth. So
-        // two ways of equal cost do not alternate, and end in the ring: the producer's time is not the only cost.
-        let (own_part, other_part) = if self.way == Way::Ring { (3, 4) } else { (9, 8) };
-        if u64::from(other) * other_part < u64::from(own) * own_part {
-            // Then it looks again at the way that it has left: the last payloads there may have been delayed, or are
-            // old.
-            (self.way, self.known, self.turn, self.eager) = (self.way.other(), other, 0, REMEMBERED);
-        } else if self.eager > 0 {
-            self.known = own;
-        } else if own / 3 > self.known / 2 || own / 2 < self.known / 3 {
-            (self.known, self.eager) = (own, REMEMBERED);
-        }
-    }
-}
-
-/// The cost of the last payloads that went one way.
-#[derive(Debug, Default)]
-struct Costs {
-    last: [u32; REMEMBERED],
-    count: usize,
-}
-
-impl Costs {
-    fn add(&mut self, cost: u32) {
-        self.last.rotate_right(1);
-        self.last[0] = cost;
-        self.count = REMEMBERED.min(self.count + 1);
-    }
-
-    /// The median of the last ones, if there are enough: during one of them, another process may have had the
-    /// processor.
-    fn median(&self) -> Option<u32> {
-        let mut sorted = self.last;
-        sorted.sort_unstable();
-        (self.count == REMEMBERED).then_some(sorted[REMEMBERED / 2])
-    }
+/// How much longer a payload of `len` bytes may take the other way. The first ones may take twice as long.
+fn may_lose_ns(class: &Class, len: usize) -> u64 {
+    let (own, other) = (class.median(class.takes_second()), class.median(!class.takes_second()));
+    let lost = match (own, other) {
+        (Some(own), Some(other)) => other.saturating_sub(own),
+        (Some(own), None) => own,
+        // Its own way first.
+        (None, _) => return u64::MAX,
+    };
+    cost_of(lost, len)
 }
 
 #[cfg(test)]
@@ -392,13 +307,13 @@ mod tests {
                 self.now_ns += 100;
                 self.learner.timed(len, plan.way, took, self.now_ns);
             }
-            let way = self.learner.classes[class_of(len)].way;
+            let way = way_of(self.learner.classes[class_of(len)].takes_second());
             self.changes += u64::from(way != self.last);
             self.last = way;
         }
 
         fn way(&self, len: usize) -> Way {
-            self.learner.classes[class_of(len)].way
+            way_of(self.learner.classes[class_of(len)].takes_second())
         }
     }
 

@@ -203,6 +203,13 @@ impl<E: Event, F: SlotForm> SlotMemory for Mapped<Slots<E, F>> {
     }
 
     #[inline(always)]
+    fn fetch_slot(&self, position: i64) {
+        for offset in (0..Slots::<E, F>::STRIDE).step_by(LINE_BYTES) {
+            fetch_for_write(self.slot(position).as_ptr().wrapping_add(offset));
+        }
+    }
+
+    #[inline(always)]
     fn with_mut<R>(&self, position: i64, f: impl FnOnce(*mut E) -> R) -> R {
         f(self.payload(position))
     }

@@ -129,6 +129,10 @@ pub trait SlotMemory: Memory<Form: SlotForm> {
     #[inline(always)]
     fn fetch_second_line(&self, _position: i64) {}
 
+    /// Prefetches all lines of the slot of event `position`. No reader may be reading it.
+    #[inline(always)]
+    fn fetch_slot(&self, _position: i64) {}
+
     /// A copy of the payload of event `position` that may race with the producer. The caller believes it only if the
     /// form says so.
     fn racing_copy(&self, position: i64) -> Self::Event;

@@ -1,7 +1,7 @@
 //! The producer's half of a ring of events: writing one, several, or a group that becomes visible together. The form
 //! stores it in the slots.
 
-use super::form::SlotForm;
+use super::form::{Form, SlotForm};
 use super::memory::{Memory, SlotMemory};
 use super::sequencer::Sequencer;
 use crate::step;
@@ -76,6 +76,17 @@ impl<M: SlotMemory> Sequencer<M> {
         M::Form::write_group(self.memory(), first, count, fill)?;
         self.move_to(first + count as i64);
         Ok(())
+    }
+
+    /// Asks for the lines of the next `count` slots, and for the line of the cursor if readers wait there, all at once.
+    /// There is room for these events, and they are written next.
+    pub(crate) fn ask_for_slots(&self, count: usize) {
+        if M::Form::CURSOR_TELLS {
+            self.memory().control().cursor.fetch();
+        }
+        for sequence in self.next()..self.next() + count as i64 {
+            self.memory().fetch_slot(sequence);
+        }
     }
 
     /// Writes the slot of event `sequence`, which no reader may be reading: below the gate, and not yet published.

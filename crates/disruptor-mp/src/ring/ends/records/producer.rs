@@ -5,8 +5,10 @@ use super::batch::RecordBatch;
 use super::claim::RecordClaim;
 use super::error::RecordError;
 use crate::Sequence;
+use crate::ring::ends::asking::BYTES_MAX;
 use crate::ring::ends::buffer::PayloadBuffer;
 use crate::ring::ends::error::NoRoom;
+use crate::ring::ends::pace::now_ns;
 use crate::ring::ends::patience::Patience;
 use crate::ring::ends::producer_end::ProducerBase;
 use crate::ring::ends::producer_face::{HasProducer, ProducerMut};
@@ -115,7 +117,7 @@ impl RecordProducer {
         patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.reserve(len, patience)?;
+        self.reserve(len, patience, tell)?;
         Ok(RecordClaim::to_fill(self, len, len, tell))
     }
 
@@ -128,7 +130,7 @@ impl RecordProducer {
         patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.reserve(len, patience)?;
+        self.reserve(len, patience, tell)?;
         Ok(RecordClaim::to_copy(self, len, tell))
     }
 
@@ -137,11 +139,34 @@ impl RecordProducer {
     /// The patience is read in place, here and in the callers: passed on by value, it would be copied through memory,
     /// even if there is room and nothing to wait for.
     #[inline(always)]
-    fn reserve(&mut self, len: usize, patience: &Patience) -> Result<(), RecordError> {
+    fn reserve(&mut self, len: usize, patience: &Patience, tell: Tell) -> Result<(), RecordError> {
         if self.has_no_place(len, patience) {
             self.make_place(len, *patience)?;
         }
+        self.ask(len, tell);
         Ok(())
+    }
+
+    /// Asks for the lines of a record of `len` bytes, which is written next, where that pays or is to be tried.
+    #[inline(always)]
+    fn ask(&mut self, len: usize, tell: Tell) {
+        if self.end.side.asking.is_due(self.end.side.core.next()) {
+            self.ask_for_lines(len, tell);
+        }
+    }
+
+    #[inline(never)]
+    fn ask_for_lines(&mut self, len: usize, tell: Tell) {
+        let core = &self.end.side.core;
+        if !self.end.side.asking.asks(core.next(), now_ns) || len > BYTES_MAX {
+            return;
+        }
+        match tell {
+            // A reader may be waiting for it.
+            Tell::AtOnce => core.ask_for_record(lines_of(len)),
+            // Others follow soon: there is time to ask for their lines.
+            Tell::WithBatch => core.ask_ahead(lines_of(len)),
+        }
     }
 
     /// Whether one look does not find a place at once. In the common case it does: there is room for the record and for
@@ -182,7 +207,7 @@ impl RecordProducer {
         patience: &Patience,
         tell: Tell,
     ) -> Result<RecordClaim<'_>, RecordError> {
-        self.reserve(min, patience)?;
+        self.reserve(min, patience, tell)?;
         Ok(self.claim_further(min, max, tell))
     }
 
@@ -216,6 +241,7 @@ impl RecordProducer {
         if self.has_no_place(min, patience) && !self.try_make_place(min, *patience)? {
             return Ok(None);
         }
+        self.ask(min, tell);
         Ok(Some(self.claim_further(min, max, tell)))
     }
 

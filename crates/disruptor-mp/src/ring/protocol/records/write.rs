@@ -8,6 +8,9 @@ use crate::ring::protocol::sequencer::Sequencer;
 use crate::step;
 use crate::sync::primitive::{Ordering, Site, compiler_fence, order, weakened};
 
+/// How far ahead lines are asked for in a batch. Source: RFC 0021.
+const AHEAD_LINES: i64 = 64;
+
 impl<M: Memory<Form = Lines>> Sequencer<M> {
     /// Notes that a record begins at the next position, if it is the first in its eighth of the ring. Called before
     /// anything is written there; returns the position from which on it must be called again.
@@ -108,6 +111,25 @@ impl<M: Memory<Form = Lines>> Sequencer<M> {
             // record, and the line of the next header.
             self.memory().fetch_line(next + 1);
             self.memory().fetch_line(next + lines);
+        }
+    }
+
+    /// Asks for the lines of a record of `lines` lines at the next position, and of the header after it, all at once.
+    /// There is room for them, and they are written next.
+    pub(crate) fn ask_for_record(&self, lines: i64) {
+        for line in 0..=lines {
+            self.memory().fetch_line(self.next() + line);
+        }
+    }
+
+    /// Asks for as many lines further ahead, where the readers' processors do not fetch yet: for a record that is
+    /// written soon after this one.
+    pub(crate) fn ask_ahead(&self, lines: i64) {
+        let from = self.next() + AHEAD_LINES;
+        if self.has_room_from(from, lines) {
+            for line in 0..lines {
+                self.memory().fetch_line(from + line);
+            }
         }
     }
 }
