@@ -8,6 +8,7 @@
 //! a millisecond with it, then without it. Source: RFC 0021.
 
 use super::choice::{Choice, Rules};
+use super::via::WriteVia;
 
 /// Lines of longer messages are not asked for. From about this length on, a copy takes whole lines without fetching
 /// them.
@@ -39,16 +40,17 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// For a producer at `position`.
-    pub(super) fn new(position: i64) -> Self {
+    /// For a producer at `position` whose payloads are written `via`. If that is fixed, nothing is tried, and it does
+    /// not ask.
+    pub(super) fn new(position: i64, via: WriteVia) -> Self {
+        let from = if via == WriteVia::Learned { position } else { i64::MAX };
         let choice = Choice::new(&RULES, false);
-        Self { from: position, asks: false, trial_ends: position, began: position, began_ns: 0, positions: 1, choice }
+        Self { from, asks: false, trial_ends: from, began: position, began_ns: 0, positions: 1, choice }
     }
 
-    /// Whether there is more to do with a message at `position` than to write it.
-    #[inline(always)]
-    pub(super) fn is_due(&self, position: i64) -> bool {
-        position >= self.from
+    /// From this position on, [`asks`](Self::asks) must be called before a message is written. It changes in that call.
+    pub(super) fn from(&self) -> i64 {
+        self.from
     }
 
     /// Whether to ask for the lines of the message at `position`. `now_ns` reads the clock.
@@ -110,7 +112,14 @@ mod tests {
 
     impl Producer {
         fn new() -> Self {
-            Self { asking: Asking::new(0), position: 0, now_ns: 7 * MS, asked_ns: 0, lost_next_ns: 0, seed: 1 }
+            Self {
+                asking: Asking::new(0, WriteVia::Learned),
+                position: 0,
+                now_ns: 7 * MS,
+                asked_ns: 0,
+                lost_next_ns: 0,
+                seed: 1,
+            }
         }
 
         /// A number below `bound`, by a fixed series.
@@ -121,7 +130,7 @@ mod tests {
 
         fn send(&mut self, (silent, asking): Price) {
             let now_ns = self.now_ns;
-            let asks = self.asking.is_due(self.position) && self.asking.asks(self.position, || now_ns);
+            let asks = self.position >= self.asking.from() && self.asking.asks(self.position, || now_ns);
             let cost = if asks { asking } else { silent };
             let mut took = cost + self.next(cost / 4 + 1);
             // Now and then another process has the processor.
@@ -204,12 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn a_producer_whose_way_is_fixed_never_asks() {
+        for via in [WriteVia::Ring, WriteVia::Buffer] {
+            assert_eq!(Asking::new(0, via).from(), i64::MAX);
+        }
+    }
+
+    #[test]
     fn few_messages_read_the_clock() {
-        let mut asking = Asking::new(0);
+        let mut asking = Asking::new(0, WriteVia::Learned);
         let (mut looks, mut now_ns) = (0, 0);
         for position in 0..1_000_000 {
             now_ns += 100;
-            if asking.is_due(position) {
+            if position >= asking.from() {
                 asking.asks(position, || {
                     looks += 1;
                     now_ns

@@ -1,6 +1,6 @@
 //! The publishing end of a ring of events: the fast path. One process has it, and one thread at a time uses it.
 
-use super::asking::BYTES_MAX;
+use super::asking::{Asking, BYTES_MAX};
 use super::buffer::PayloadBuffer;
 use super::error::{MissingFreeSlots, NoRoom, PublishError, RingBufferFull};
 use super::pace::now_ns;
@@ -56,6 +56,8 @@ use std::time::Instant;
 pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
     end: ProducerBase<Slots<E, F>>,
     buffer: PayloadBuffer,
+    /// How many events after the first lap are written plainly: see `is_plain`.
+    plain: u64,
     factory: Box<dyn FnMut() -> E + Send>,
 }
 
@@ -63,9 +65,18 @@ pub struct SharedProducer<E: Event, F: SlotForm = Stamped> {
 pub type MmapProducer<E> = SharedProducer<E>;
 
 impl<E: Event, F: SlotForm> SharedProducer<E, F> {
-    pub(crate) fn new(end: ProducerBase<Slots<E, F>>, via: WriteVia, factory: Box<dyn FnMut() -> E + Send>) -> Self {
+    pub(crate) fn new(
+        mut end: ProducerBase<Slots<E, F>>,
+        via: WriteVia,
+        factory: Box<dyn FnMut() -> E + Send>,
+    ) -> Self {
+        let capacity = end.side.core.memory().capacity();
+        // No reader has had the slots of the first lap.
+        let tried = if size_of::<E>() <= BYTES_MAX { via } else { WriteVia::Ring };
+        end.side.asking = Asking::new(end.side.core.next().max(capacity), tried);
+        let plain = plain(&end.side.asking, capacity);
         let bytes = if PayloadBuffer::takes::<E>() { size_of::<E>() } else { 0 };
-        Self { end, buffer: PayloadBuffer::new(via, bytes), factory }
+        Self { end, buffer: PayloadBuffer::new(via, bytes), plain, factory }
     }
 
     /// Publishes one event: waits for room as `patience` says, lets `fill` write the slot, and returns the event's
@@ -315,7 +326,9 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             return Err(PublishError::TooLarge { count, capacity }.into());
         }
         self.end.make_room(count, patience)?;
-        self.ask(count);
+        if !self.is_plain() {
+            self.ask(count);
+        }
         let written = self.end.side.core.put_group(count, |slot, index| {
             // SAFETY: the sequencer hands out slots from its next position on, for which there is room: ours alone, by
             // the producer's lock and the gate check. Mapped and aligned, and every bit pattern is an `E`.
@@ -339,8 +352,44 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
 
     #[inline(always)]
     fn write(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
+        if self.is_plain() { self.write_next(false, fill) } else { self.write_with_care(fill) }
+    }
+
+    /// Whether there is no more to do with the next event than to write it: its slot was used before, and nothing is due
+    /// for its lines.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        let core = &self.end.side.core;
+        // In the first lap the difference is negative, which is more than any number of events.
+        ((core.next() - core.memory().capacity()) as u64) < self.plain
+    }
+
+    #[inline(never)]
+    fn write_with_care(&mut self, fill: impl FnOnce(&mut E)) -> Sequence {
+        let is_first_lap = self.is_first_lap();
         self.ask(1);
-        let is_first_lap = self.end.side.core.next() < self.end.side.core.memory().capacity();
+        self.write_next(is_first_lap, fill)
+    }
+
+    fn is_first_lap(&self) -> bool {
+        self.end.side.core.next() < self.end.side.core.memory().capacity()
+    }
+
+    /// Asks for the lines of the next `count` events, which are written next, where that pays or is to be tried.
+    #[inline(never)]
+    fn ask(&mut self, count: usize) {
+        let (core, asking) = (&self.end.side.core, &mut self.end.side.asking);
+        if core.next() < asking.from() || count > const { BYTES_MAX / size_of::<E>() } {
+            return;
+        }
+        if asking.asks(core.next(), now_ns) {
+            core.ask_for_slots(count);
+        }
+        self.plain = plain(asking, core.memory().capacity());
+    }
+
+    #[inline(always)]
+    fn write_next(&mut self, is_first_lap: bool, fill: impl FnOnce(&mut E)) -> Sequence {
         let (factory, buffer) = (&mut self.factory, &mut self.buffer);
         let copied = &self.end.side.counters.via_buffer;
         let sequence = self.end.side.core.write(|slot| {
@@ -360,25 +409,10 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         sequence
     }
 
-    /// Asks for the lines of the next `count` events, which are written next, where that pays or is to be tried.
-    #[inline(always)]
-    fn ask(&mut self, count: usize) {
-        if count <= const { BYTES_MAX / size_of::<E>() } && self.end.side.asking.is_due(self.end.side.core.next()) {
-            self.ask_for_slots(count);
-        }
-    }
-
-    #[inline(never)]
-    fn ask_for_slots(&mut self, count: usize) {
-        if self.end.side.asking.asks(self.end.side.core.next(), now_ns) {
-            self.end.side.core.ask_for_slots(count);
-        }
-    }
-
     #[inline(always)]
     fn write_batch(&mut self, count: usize, mut fill: impl FnMut(&mut E, usize)) -> Sequence {
         let first = self.end.side.core.next();
-        if first < self.end.side.core.memory().capacity() {
+        if self.is_first_lap() {
             self.write_first_lap(count, fill);
         } else {
             let (buffer, copied) = (&mut self.buffer, &self.end.side.counters.via_buffer);
@@ -411,6 +445,11 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
             }
         });
     }
+}
+
+/// How many events after the first lap, of `capacity` events, are before the one at which `asking` is due.
+fn plain(asking: &Asking, capacity: i64) -> u64 {
+    (asking.from() - capacity).max(0) as u64
 }
 
 /// Lets `fill` write the event of `slot`, in the slot or in the buffer from which it is copied. An event that is

@@ -6,6 +6,7 @@ use super::error::PublishError;
 use super::managed::Management;
 use super::producer_end::Origin;
 use super::room::Blocked;
+use super::via::WriteVia;
 use crate::Sequence;
 use crate::counters::{CounterHandle, EndCounters, ids};
 use crate::liveness::monitor::Monitor;
@@ -32,6 +33,7 @@ pub(super) struct ProducerSide<S: Carries> {
     pub(super) management: Management,
     pub(super) selection: Selection,
     pub(super) course: S::Course,
+    /// Made by the producer, which knows what the user has fixed.
     pub(super) asking: Asking,
     pub(super) origin: Origin,
     /// What could be overwritten when the last consumer had gone.
@@ -118,7 +120,7 @@ impl<S: Carries> ProducerSide<S> {
         let (position, capacity) = (core.next(), core.memory().capacity());
         Self {
             course: S::course(position, core.memory().number_at(position), capacity),
-            asking: Asking::new(position),
+            asking: Asking::new(position, WriteVia::Ring),
             core,
             counters,
             counters_of,

@@ -18,12 +18,13 @@ const VARIABLE: &str = "MYELON_WRITE_VIA";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteVia {
-    /// The way that costs less. The producer times some of its payloads, and goes on doing so.
+    /// The way that costs less. The producer times some of its payloads, and goes on doing so. It also tries whether
+    /// shorter messages go faster if it asks the processor for their memory before it writes them.
     #[default]
     Learned,
-    /// In the ring, where the reader reads it.
+    /// In the ring, where the reader reads it. Nothing is timed or tried.
     Ring,
-    /// In a buffer of the producer; the commit copies it into the ring.
+    /// In a buffer of the producer; the commit copies it into the ring. Nothing is timed or tried.
     Buffer,
 }
 

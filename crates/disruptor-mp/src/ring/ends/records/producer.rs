@@ -5,7 +5,7 @@ use super::batch::RecordBatch;
 use super::claim::RecordClaim;
 use super::error::RecordError;
 use crate::Sequence;
-use crate::ring::ends::asking::BYTES_MAX;
+use crate::ring::ends::asking::{Asking, BYTES_MAX};
 use crate::ring::ends::buffer::PayloadBuffer;
 use crate::ring::ends::error::NoRoom;
 use crate::ring::ends::pace::now_ns;
@@ -66,7 +66,8 @@ pub(super) enum Tell {
 }
 
 impl RecordProducer {
-    pub(crate) fn new(end: ProducerBase<Lines>, via: WriteVia) -> Self {
+    pub(crate) fn new(mut end: ProducerBase<Lines>, via: WriteVia) -> Self {
+        end.side.asking = Asking::new(end.side.core.next(), via);
         let longest = bytes_in(end.side.core.memory().capacity() - 1);
         Self { end, buffer: PayloadBuffer::new(via, longest) }
     }
@@ -141,32 +142,9 @@ impl RecordProducer {
     #[inline(always)]
     fn reserve(&mut self, len: usize, patience: &Patience, tell: Tell) -> Result<(), RecordError> {
         if self.has_no_place(len, patience) {
-            self.make_place(len, *patience)?;
+            self.make_place(len, *patience, tell)?;
         }
-        self.ask(len, tell);
         Ok(())
-    }
-
-    /// Asks for the lines of a record of `len` bytes, which is written next, where that pays or is to be tried.
-    #[inline(always)]
-    fn ask(&mut self, len: usize, tell: Tell) {
-        if self.end.side.asking.is_due(self.end.side.core.next()) {
-            self.ask_for_lines(len, tell);
-        }
-    }
-
-    #[inline(never)]
-    fn ask_for_lines(&mut self, len: usize, tell: Tell) {
-        let core = &self.end.side.core;
-        if !self.end.side.asking.asks(core.next(), now_ns) || len > BYTES_MAX {
-            return;
-        }
-        match tell {
-            // A reader may be waiting for it.
-            Tell::AtOnce => core.ask_for_record(lines_of(len)),
-            // Others follow soon: there is time to ask for their lines.
-            Tell::WithBatch => core.ask_ahead(lines_of(len)),
-        }
     }
 
     /// Whether one look does not find a place at once. In the common case it does: there is room for the record and for
@@ -238,10 +216,9 @@ impl RecordProducer {
         patience: &Patience,
         tell: Tell,
     ) -> Result<Option<RecordClaim<'_>>, RecordError> {
-        if self.has_no_place(min, patience) && !self.try_make_place(min, *patience)? {
+        if self.has_no_place(min, patience) && !self.try_make_place(min, *patience, tell)? {
             return Ok(None);
         }
-        self.ask(min, tell);
         Ok(Some(self.claim_further(min, max, tell)))
     }
 
@@ -290,18 +267,18 @@ impl RecordProducer {
     /// [`make_place`](Self::make_place), if a call with this `patience` would not have to wait for anything.
     #[cold]
     #[inline(never)]
-    fn try_make_place(&mut self, len: usize, patience: Patience) -> Result<bool, RecordError> {
+    fn try_make_place(&mut self, len: usize, patience: Patience, tell: Tell) -> Result<bool, RecordError> {
         if !self.end.has_room_now(lines_of(len) as usize + 1, &patience) {
             return Ok(false);
         }
-        self.make_place(len, patience)?;
+        self.make_place(len, patience, tell)?;
         Ok(true)
     }
 
     /// Makes room for a record of `len` bytes at the next position, and does what is due there.
     #[cold]
     #[inline(never)]
-    fn make_place(&mut self, len: usize, patience: Patience) -> Result<(), RecordError> {
+    fn make_place(&mut self, len: usize, patience: Patience, tell: Tell) -> Result<(), RecordError> {
         let (lines, capacity) = (lines_of(len), self.end.side.core.memory().capacity());
         if lines >= capacity || len > PAYLOAD_BYTES_MAX {
             let (max_bytes, ring_bytes_wanted) = (self.max_record_bytes(), record_ring_bytes(1, len).ok());
@@ -310,13 +287,30 @@ impl RecordProducer {
         if self.end.side.is_forked() {
             return Err(NoRoom::from(crate::PublishError::Forked).into());
         }
-        if self.end.side.core.next() >= self.end.side.course.next_stop {
+        if self.end.side.core.next() >= self.end.side.course.next_note {
             if self.end.side.core.next() >= self.end.side.course.next_start_over {
                 self.start_over_if_readers_have_caught_up(lines);
             }
-            self.end.side.course.next_stop = self.end.side.core.note_begin().min(self.end.side.course.next_start_over);
+            self.end.side.course.next_note = self.end.side.core.note_begin().min(self.end.side.course.next_start_over);
         }
-        Ok(self.end.make_room(lines as usize + 1, &patience)?)
+        self.end.make_room(lines as usize + 1, &patience)?;
+        self.ask(len, tell);
+        self.end.side.course.next_stop = self.end.side.course.next_note.min(self.end.side.asking.from());
+        Ok(())
+    }
+
+    /// Asks for the lines of a record of `len` bytes, which is written next, where that pays or is to be tried.
+    fn ask(&mut self, len: usize, tell: Tell) {
+        let (core, asking) = (&self.end.side.core, &mut self.end.side.asking);
+        if core.next() < asking.from() || !asking.asks(core.next(), now_ns) || len > BYTES_MAX {
+            return;
+        }
+        match tell {
+            // A reader may be waiting for it.
+            Tell::AtOnce => core.ask_for_record(lines_of(len)),
+            // Others follow soon: there is time to ask for their lines.
+            Tell::WithBatch => core.ask_ahead(lines_of(len)),
+        }
     }
 
     /// Goes back to the beginning of a large ring, by one piece of padding. It does so if more of the ring has been

@@ -24,7 +24,9 @@ pub struct Course {
     pub(crate) gaps: Gaps,
     /// Where the next look at the readers is due because of the working set.
     pub(crate) next_start_over: i64,
-    /// Where the next claim must do more than look for room: there, or where the next eighth of the ring begins.
+    /// Where a beginning is noted next: there, or where the next eighth of the ring begins.
+    pub(crate) next_note: i64,
+    /// Where the next claim must do more than look for room: there, or where its lines are asked for.
     pub(crate) next_stop: i64,
 }
 
@@ -36,6 +38,7 @@ impl Course {
             eighth: capacity / EIGHTHS as i64,
             gaps: Gaps::new(position, capacity),
             next_start_over: first_look(position, capacity),
+            next_note: position,
             next_stop: position,
         }
     }
