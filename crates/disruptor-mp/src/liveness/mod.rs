@@ -5,7 +5,7 @@
 
 mod config;
 pub(crate) mod monitor;
-#[allow(unsafe_code, reason = "reads the exit of a child, and what it inherits, by calls of the C library")]
+#[allow(unsafe_code, reason = "starts a child, reads its exit and what it inherits, by calls of the C library")]
 pub mod process;
 mod report;
 

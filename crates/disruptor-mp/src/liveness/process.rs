@@ -11,12 +11,18 @@ mod exit;
 mod inherited;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod peer;
+mod spawn;
 
 #[cfg(target_os = "linux")]
 pub use exit::exit_status;
 pub use inherited::InheritedPipe;
 #[cfg(target_os = "linux")]
 use linux as system;
+#[cfg(target_os = "linux")]
+pub use peer::{peer_groups, send_signal};
+pub use spawn::Spawn;
 
 use std::cell::Cell;
 use std::fmt;
