@@ -1,0 +1,140 @@
+//! A Unix socket on which a server listens: where it may be, who owns it, and which processes may connect.
+//!
+//! ```text
+//! DIRECTORY/        0700, of this user       (0710 and the group, with `Access::Group`)
+//!   NAME.lock       locked by the kernel for the owner: a left-over is not locked
+//!   NAME            the socket, 0600         (0660 and the group)
+//! ```
+
+mod bind;
+mod error;
+mod lock;
+mod peer;
+
+pub use error::{AcceptError, ListenError};
+pub use peer::{Credentials, peer};
+
+use self::lock::Lock;
+use disruptor_mp::liveness::ProcessIdentity;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// The longest path of a socket: the kernel has 108 bytes for it, and one of them is the end.
+pub const PATH_BYTES_MAX: usize = 107;
+
+/// Which processes may connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Those of the same user, and those of root.
+    #[default]
+    Owner,
+    /// Those too that are in this group.
+    Group(u32),
+}
+
+/// A Unix socket on which this process listens.
+///
+/// Processes of other users can neither see it nor connect: its directory, its own mode and a look at each peer refuse
+/// them, each alone. Only one process listens at a path. What a killed process has left there is replaced. When this
+/// is dropped, the socket and its lock file are removed.
+///
+/// ```
+/// use myelon_process::listen::{Access, Listener};
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// let directory = std::env::temp_dir().join(format!("myelon-doc-{}", std::process::id()));
+/// let path = directory.join("control"); // the directory is made, with mode 0700
+/// let listener = Listener::bind(&path, Access::Owner)?;
+///
+/// let mut client = UnixStream::connect(&path)?;
+/// client.write_all(b"D")?;
+/// // A loop waits until the descriptor of the listener is readable.
+/// let (mut stream, who) = listener.accept()?.expect("a client has connected");
+/// assert_eq!(who.pid, std::process::id());
+/// let mut byte = [0];
+/// stream.read_exact(&mut byte)?;
+/// # drop(listener);
+/// # std::fs::remove_dir(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Source: RFC 0020, "Listening".
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    access: Access,
+    path: PathBuf,
+    /// Removes its file after the socket is gone.
+    lock: Lock,
+    owner: ProcessIdentity,
+}
+
+impl Listener {
+    /// Listens at `path`, which is absolute and has at most [`PATH_BYTES_MAX`] bytes. The directory is made if it does
+    /// not exist; its parent has to exist.
+    ///
+    /// # Errors
+    /// See [`ListenError`]: each says what to do.
+    pub fn bind(path: impl AsRef<Path>, access: Access) -> Result<Self, ListenError> {
+        let path = path.as_ref();
+        bind::check_path(path)?;
+        bind::make_directory(path, access)?;
+        let lock = Lock::take(path)?;
+        bind::remove_left_over(path)?;
+        let socket = bind::listen(path, access)?;
+        Ok(Self { socket, access, path: path.to_owned(), lock, owner: ProcessIdentity::current() })
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next process that has connected, and what the kernel says of it; `None` if none waits. It never waits: use
+    /// the descriptor (`AsFd`), which is readable when a process has connected. The stream is a blocking one.
+    ///
+    /// # Errors
+    /// `Refused`: a process that may not connect; its stream is closed, and the next call is about the next process.
+    /// `Os`: try again later; with `EMFILE` or `ENFILE` the process waits until a descriptor is free.
+    pub fn accept(&self) -> Result<Option<(UnixStream, Credentials)>, AcceptError> {
+        let Some(stream) = bind::accept(&self.socket).map_err(AcceptError::Os)? else { return Ok(None) };
+        let who = peer(&stream).map_err(AcceptError::Os)?;
+        match self.access.admits(&who, &stream).map_err(AcceptError::Os)? {
+            true => Ok(Some((stream, who))),
+            false => Err(AcceptError::Refused { who }),
+        }
+    }
+}
+
+impl Access {
+    fn admits(self, who: &Credentials, stream: &UnixStream) -> io::Result<bool> {
+        let is_owner = who.uid == 0 || who.uid == rustix::process::geteuid().as_raw();
+        match self {
+            Self::Owner => Ok(is_owner),
+            Self::Group(group) => Ok(is_owner
+                || who.gid == group
+                || disruptor_mp::liveness::process::peer_groups(stream)?.contains(&group)),
+        }
+    }
+}
+
+/// Readable when a process has connected.
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // In a child of `fork` the socket belongs to the parent.
+        if self.owner == ProcessIdentity::current() {
+            // The lock is still held, so no other process has made a socket here.
+            let _ = std::fs::remove_file(&self.path);
+            self.lock.remove();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The docs of every type have an example of its use.
+
+use std::path::Path;
+use testkit::docs::structs_without_example;
+
+#[test]
+fn every_type_has_an_example_in_its_docs() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert_eq!(
+        structs_without_example(&source),
+        [
+            // In the example of `peer`.
+            "Credentials",
+            // An error: its text says what to do.
+            "InvalidParent",
+        ]
+    );
+}

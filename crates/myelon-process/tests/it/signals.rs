@@ -1,0 +1,148 @@
+//! Blocked signals: who has them blocked, and how they are read.
+
+use crate::{bit, signals_in_status};
+use disruptor_mp::liveness::process::send_signal;
+use myelon_process::signals::{BlockError, block_first, block_set_first};
+use myelon_process::{Command, Ended, Nursery, Signal, SignalSet, Stdio};
+use rustix::process::{PidfdFlags, getpid, kill_process, pidfd_open};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use testkit::fork::fork_then;
+use testkit::process::{Respawn, ignore_children, is_victim, say};
+use testkit::test_name;
+use testkit::watchdog::PATIENCE;
+
+/// Runs `claims` in a process that has one thread. A claim that does not hold is written to its standard error.
+#[track_caller]
+fn alone(claims: impl FnOnce()) {
+    let mut child = fork_then(|| match catch_unwind(AssertUnwindSafe(claims)) {
+        Ok(()) => 0,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            let _ = rustix::io::write(std::io::stderr(), text.as_bytes());
+            1
+        }
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+}
+
+fn sleeper() -> Command {
+    let mut sleeper = Command::new("sleep");
+    sleeper.arg("1000").stdin(Stdio::null());
+    sleeper
+}
+
+#[test]
+fn term_ends_a_child_of_a_process_that_has_blocked_its_signals() {
+    alone(|| {
+        let _blocked = block_first().unwrap();
+        let nursery = Nursery::start().unwrap();
+        let mut of_std = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        for mut child in [sleeper().spawn().unwrap(), nursery.spawn(&sleeper()).unwrap()] {
+            assert_eq!(signals_in_status(child.pid(), "SigBlk"), 0);
+            child.signal(Signal::TERM).unwrap();
+            let ended = Ended::Signalled { signal: Signal::TERM, core_dumped: false };
+            assert_eq!(child.wait(PATIENCE), Some(ended));
+        }
+        // This is why: a child of the standard library has the mask of the thread that has started it.
+        assert_ne!(signals_in_status(of_std.id(), "SigBlk") & bit(Signal::TERM), 0);
+        of_std.kill().unwrap();
+        of_std.wait().unwrap();
+    });
+}
+
+#[test]
+fn the_mask_of_before_comes_back_and_is_blocked_once_at_a_time() {
+    alone(|| {
+        let mask = || signals_in_status(std::process::id(), "SigBlk");
+        let before = mask();
+        let blocked = block_set_first(SignalSet::server().with_realtime()).unwrap();
+        for signal in [Signal::TERM, Signal::CHLD, Signal::from_number(40).unwrap()] {
+            assert_ne!(mask() & bit(signal), 0, "{signal}");
+        }
+        for signal in [Signal::SEGV, Signal::PIPE, Signal::ABRT] {
+            assert_eq!(mask() & bit(signal), before & bit(signal), "{signal}");
+        }
+        assert!(matches!(block_first(), Err(BlockError::Twice)));
+        drop(blocked);
+        assert_eq!(mask(), before);
+        drop(block_first().unwrap());
+    });
+}
+
+#[test]
+fn a_process_with_other_threads_is_refused_and_told_what_to_do() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let wait = move || {
+        // It has given itself its name by now.
+        begun.send(()).unwrap();
+        let _ = ended.recv();
+    };
+    let thread = std::thread::Builder::new().name("one-of-them".into()).spawn(wait).unwrap();
+    has_begun.recv().unwrap();
+    let before = signals_in_status(std::process::id(), "SigBlk");
+    let error = block_first().unwrap_err();
+    assert!(matches!(&error, BlockError::OtherThreads { names } if names.iter().any(|name| name == "one-of-them")));
+    assert!(error.to_string().contains("call `block_first` first in `main`"), "{error}");
+    assert_eq!(signals_in_status(std::process::id(), "SigBlk"), before);
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
+fn signals_are_read_lowest_first_with_their_sender_and_real_time_ones_as_often_as_they_were_sent() {
+    alone(|| {
+        let realtime = Signal::from_number(40).unwrap();
+        let blocked = block_set_first(SignalSet::server().with_realtime()).unwrap();
+        let reader = blocked.reader().unwrap();
+        assert_eq!(reader.try_next().unwrap(), None);
+        let ourselves = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        for signal in [realtime, realtime, Signal::TERM, Signal::TERM, Signal::HUP] {
+            send_signal(&ourselves, signal.number()).unwrap();
+        }
+        for expected in [Signal::HUP, Signal::TERM, realtime, realtime] {
+            let received = reader.next(PATIENCE).unwrap().unwrap();
+            assert_eq!((received.signal, received.pid), (expected, std::process::id()));
+        }
+        assert_eq!(reader.next(std::time::Duration::from_millis(1)).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_child_of_a_host_that_blocks_signals_itself_has_the_mask_that_the_command_says() {
+    alone(|| {
+        nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGTERM).thread_block().unwrap();
+        let mut inherits = sleeper().spawn().unwrap();
+        assert_ne!(signals_in_status(inherits.pid(), "SigBlk") & bit(Signal::TERM), 0);
+        let mut told = sleeper().blocked_signals(SignalSet::empty().with(Signal::HUP)).spawn().unwrap();
+        assert_eq!(signals_in_status(told.pid(), "SigBlk"), bit(Signal::HUP));
+        for child in [&mut inherits, &mut told] {
+            child.kill().unwrap();
+            child.wait(PATIENCE).unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_ignores_signals() {
+    if !is_victim() {
+        return;
+    }
+    ignore_children();
+    assert_ne!(signals_in_status(std::process::id(), "SigIgn") & bit(Signal::PIPE), 0, "as every Rust program does");
+    assert_ne!(signals_in_status(std::process::id(), "SigIgn") & bit(Signal::CHLD), 0);
+    let mut child = sleeper().spawn().unwrap();
+    // The C library ignores its own two in a child until a program uses them.
+    let of_library = bit(Signal::from_number(32).unwrap()) | bit(Signal::from_number(33).unwrap());
+    say(&format!("IGNORED {:x}", signals_in_status(child.pid(), "SigIgn") & !of_library));
+    kill_process(rustix::process::Pid::from_raw(child.pid().cast_signed()).unwrap(), testkit::Signal::KILL).unwrap();
+    child.wait(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_child_ignores_no_signal_that_its_parent_ignores() {
+    let mut victim = Respawn::test(test_name!(victim_that_ignores_signals)).spawn();
+    assert_eq!(victim.wait_line("IGNORED"), "IGNORED 0");
+    assert!(victim.wait_exit(PATIENCE).success());
+}

@@ -1,0 +1,259 @@
+//! A listening socket: its owner, its modes, and the processes that connect.
+
+use myelon_process::listen::{AcceptError, Access, ListenError, Listener, PATH_BYTES_MAX};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use testkit::fork::fork_then;
+use testkit::process::{Respawn, is_victim, say, wait_to_be_killed};
+use testkit::watchdog::{PATIENCE, eventually};
+use testkit::{names, skip, test_name};
+
+/// The variable with a path.
+const SOCKET: &str = "MYELON_PROCESS_TEST_SOCKET";
+
+/// A user and a group that own nothing here.
+const STRANGER: u32 = 65534;
+const GROUP: u32 = 54321;
+
+/// A folder that does not exist yet, and is removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(names::short()))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("control")
+    }
+
+    fn files(&self) -> usize {
+        std::fs::read_dir(&self.0).unwrap().count()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// The next peer, or the refusal of it.
+fn accept(listener: &Listener) -> Result<u32, AcceptError> {
+    let mut accepted = None;
+    eventually("a connection", PATIENCE, || {
+        accepted = listener.accept().transpose();
+        accepted.is_some()
+    })
+    .unwrap();
+    accepted.unwrap().map(|(_, who)| who.uid)
+}
+
+#[test]
+fn one_process_owns_a_path_and_a_clean_end_leaves_nothing() {
+    let place = Place::new();
+    let listener = Listener::bind(place.socket(), Access::Owner).unwrap();
+    let second = Listener::bind(place.socket(), Access::Owner).unwrap_err();
+    assert_eq!(
+        second.to_string(),
+        format!(
+            "the socket `{}` belongs to a process that runs, process {}; end it or choose another path",
+            place.socket().display(),
+            std::process::id()
+        )
+    );
+    assert!(listener.accept().unwrap().is_none(), "it does not wait");
+    let _client = UnixStream::connect(listener.path()).unwrap();
+    assert_eq!(accept(&listener).unwrap(), rustix::process::geteuid().as_raw());
+    drop(listener);
+    assert_eq!(place.files(), 0);
+    Listener::bind(place.socket(), Access::Owner).unwrap();
+}
+
+#[test]
+fn a_forked_child_does_not_remove_the_socket_of_its_parent() {
+    let place = Place::new();
+    let mut listener = Some(Listener::bind(place.socket(), Access::Owner).unwrap());
+    let mut child = fork_then(|| {
+        drop(listener.take());
+        0
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
+    UnixStream::connect(place.socket()).unwrap();
+    assert!(matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::InUse { .. })));
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_listens() {
+    if !is_victim() {
+        return;
+    }
+    let _listener = Listener::bind(std::env::var_os(SOCKET).unwrap(), Access::Owner).unwrap();
+    say("LISTENS");
+    wait_to_be_killed();
+}
+
+#[test]
+fn what_a_killed_process_has_left_is_replaced_and_a_stopped_one_is_not() {
+    let place = Place::new();
+    let mut victim = Respawn::test(test_name!(victim_that_listens)).env(SOCKET, place.socket()).spawn();
+    victim.wait_line("LISTENS");
+    victim.stop();
+    match Listener::bind(place.socket(), Access::Owner) {
+        Err(ListenError::InUse { pid, .. }) => assert_eq!(pid, Some(victim.pid())),
+        other => panic!("{other:?}"),
+    }
+    victim.kill_and_reap();
+    assert_eq!(place.files(), 2, "the socket and its lock file");
+    let listener = Listener::bind(place.socket(), Access::Owner).unwrap();
+    let _client = UnixStream::connect(listener.path()).unwrap();
+    accept(&listener).unwrap();
+}
+
+#[test]
+fn a_program_that_knows_no_lock_file_keeps_its_socket_while_it_listens() {
+    let place = Place::new();
+    drop(Listener::bind(place.socket(), Access::Owner).unwrap());
+    let other = UnixListener::bind(place.socket()).unwrap();
+    assert!(matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::InUse { pid: None, .. })));
+    drop(other);
+    Listener::bind(place.socket(), Access::Owner).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_removed() {
+    let place = Place::new();
+    drop(Listener::bind(place.socket(), Access::Owner).unwrap());
+    std::fs::write(place.socket(), "of the user").unwrap();
+    assert!(matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::OtherFile { .. })));
+    assert_eq!(std::fs::read_to_string(place.socket()).unwrap(), "of the user");
+}
+
+#[test]
+fn a_path_is_absolute_and_fits_into_an_address() {
+    let place = Place::new();
+    std::fs::create_dir(&place.0).unwrap();
+    set_mode(&place.0, 0o700);
+    let filled = |len: usize| {
+        let stem = place.0.join("x");
+        let missing = len - stem.as_os_str().len();
+        place.0.join(format!("x{}", "y".repeat(missing)))
+    };
+    let listener = Listener::bind(filled(PATH_BYTES_MAX), Access::Owner).unwrap();
+    UnixStream::connect(listener.path()).unwrap();
+    let error = Listener::bind(filled(PATH_BYTES_MAX + 1), Access::Owner).unwrap_err();
+    assert!(error.to_string().contains("its path has 108 bytes, and the kernel permits 107"), "{error}");
+    for path in [Path::new("control"), Path::new(OsStr::from_bytes(b"\0abstract")), Path::new("")] {
+        assert!(matches!(Listener::bind(path, Access::Owner), Err(ListenError::NotAbsolute { .. })), "{path:?}");
+    }
+}
+
+#[test]
+fn the_modes_are_the_same_whatever_the_umask_is() {
+    let is_root = rustix::process::geteuid().is_root();
+    let accesses: &[_] = if is_root { &[Access::Owner, Access::Group(GROUP)] } else { &[Access::Owner] };
+    for umask in [0, 0o022, 0o077, 0o777] {
+        for &access in accesses {
+            let place = Place::new();
+            // The umask belongs to the process, and other tests need theirs.
+            let mut child = fork_then(|| {
+                rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+                let Ok(listener) = Listener::bind(place.socket(), access) else { return 1 };
+                let wide = access != Access::Owner;
+                let is_right = mode(&place.0) == if wide { 0o710 } else { 0o700 }
+                    && mode(listener.path()) == if wide { 0o660 } else { 0o600 };
+                if is_right { 0 } else { 2 }
+            });
+            assert_eq!(child.wait_exit(PATIENCE).code(), Some(0), "umask {umask:03o}, {access:?}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_other_users_reach_is_refused() {
+    let place = Place::new();
+    std::fs::create_dir(&place.0).unwrap();
+    for (mode, access) in [(0o755, Access::Owner), (0o1777, Access::Owner), (0o770, Access::Group(GROUP))] {
+        set_mode(&place.0, mode);
+        let error = Listener::bind(place.socket(), access).unwrap_err();
+        assert!(error.to_string().contains(&format!("its directory has mode {mode:04o}")), "{error}");
+    }
+    assert_eq!(place.files(), 0);
+}
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_that_connects() {
+    if !is_victim() {
+        return;
+    }
+    match UnixStream::connect(std::env::var_os(SOCKET).unwrap()) {
+        Ok(mut stream) => {
+            say("CONNECTED");
+            // The end of the stream, if it was refused.
+            let _ = stream.read(&mut [0]);
+        }
+        Err(error) => say(&format!("NOT {:?}", error.kind())),
+    }
+}
+
+#[test]
+fn a_process_of_another_user_cannot_connect_and_is_refused_if_the_modes_were_widened() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can start a process of another user");
+    }
+    let place = Place::new();
+    let listener = Listener::bind(place.socket(), Access::Owner).unwrap();
+    let stranger = || Respawn::test(test_name!(victim_that_connects)).env(SOCKET, place.socket()).as_user(STRANGER);
+    stranger().spawn().wait_line("NOT PermissionDenied");
+    set_mode(&place.0, 0o711);
+    stranger().spawn().wait_line("NOT PermissionDenied");
+    set_mode(listener.path(), 0o666);
+    let mut victim = stranger().spawn();
+    victim.wait_line("CONNECTED");
+    match accept(&listener) {
+        Err(AcceptError::Refused { who }) => assert_eq!((who.pid, who.uid), (victim.pid(), STRANGER)),
+        other => panic!("{other:?}"),
+    }
+    assert!(victim.wait_exit(PATIENCE).success(), "its stream has ended");
+}
+
+#[test]
+fn a_group_may_connect_by_its_first_and_its_further_groups_and_others_may_not() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can start a process of another user");
+    }
+    let place = Place::new();
+    let listener = Listener::bind(place.socket(), Access::Group(GROUP)).unwrap();
+    let of = |user: u32, group: u32| {
+        Respawn::test(test_name!(victim_that_connects)).env(SOCKET, place.socket()).as_user(user).in_group(group)
+    };
+    of(STRANGER, STRANGER).spawn().wait_line("NOT PermissionDenied");
+    let mut first = of(STRANGER, GROUP).spawn();
+    first.wait_line("CONNECTED");
+    assert_eq!(accept(&listener).unwrap(), STRANGER);
+    first.wait_exit(PATIENCE);
+
+    let mut further = myelon_process::Command::new("setpriv");
+    let (user, group) = (STRANGER.to_string(), GROUP.to_string());
+    further.args(["--reuid", &user, "--regid", &user, "--groups", &group]).arg(std::env::current_exe().unwrap());
+    further.args(["--exact", test_name!(victim_that_connects), "--include-ignored", "--quiet"]);
+    further.env("TESTKIT_ROLE", "connects").env(SOCKET, place.socket());
+    further.stdout(myelon_process::Stdio::null());
+    let Ok(mut child) = further.spawn() else { skip!("there is no program `setpriv`") };
+    assert_eq!(accept(&listener).unwrap(), STRANGER);
+    child.wait(PATIENCE);
+}
