@@ -51,8 +51,8 @@ mod step;
 mod worker;
 
 use myelon::Sequence;
+use myelon::process::{Command, Stdio};
 use myelon::topology::{Answer, Arrival, Invitation, Outcome, Parting, SchedulerEnd, Topology, Whom, Workers};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use step::{Accident, Reply, Step};
 

@@ -368,7 +368,7 @@ pub mod typed_transport;
 #[doc(inline)]
 pub use disruptor_mp::*;
 #[doc(inline)]
-pub use namespaces::{consumer, observability, prelude, producer};
+pub use namespaces::{consumer, observability, prelude, process, producer};
 
 // The names that programs of this family import from the root. The rest is in the modules.
 #[doc(inline)]

@@ -72,3 +72,10 @@ pub mod consumer {
     pub use disruptor_mp::consumer::*;
     pub use disruptor_mp::{ConsumerEnd, RecordConsumer};
 }
+
+/// Child processes, signals and Unix sockets: everything of the crate `myelon-process`, as the same types.
+///
+/// [`Workers::spawned`](crate::topology::Workers::spawned) takes a [`Command`](crate::process::Command) of it.
+pub mod process {
+    pub use myelon_process::*;
+}

@@ -1,8 +1,9 @@
 //! How the workers left when their scheduler closed the topology.
 
-use super::child::StatusUnknown;
 use super::peer::Peer;
 use crate::transport::Format;
+use disruptor_mp::Patience;
+use myelon_process::{Ended, StatusUnknown};
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -97,7 +98,7 @@ fn part<F: Format>(peer: &mut Peer<F>, deadline: Option<Instant>) -> Parting {
     let Some(started) = &mut peer.started else { return Parting::StartedElsewhere };
     let process = &mut started.process;
     let pid = process.pid();
-    match process.wait(deadline) {
+    match process.wait(deadline).map(Ended::status) {
         Some(Ok(status)) => return Parting::Exited { status },
         Some(Err(why)) => return Parting::Ended { why },
         None => {}
@@ -106,7 +107,7 @@ fn part<F: Format>(peer: &mut Peer<F>, deadline: Option<Instant>) -> Parting {
     if let Err(error) = process.kill() {
         return Parting::Remains { pid, why: error.kind() };
     }
-    match process.wait(None) {
+    match process.wait(Patience::Endless).map(Ended::status) {
         // It has ended by itself just now.
         Some(Ok(status)) if status.signal() != Some(SIGKILL) => Parting::Exited { status },
         _ => Parting::Killed { pid },

@@ -5,10 +5,10 @@
 use super::error::WorkerJoinError;
 use crate::transport::text::{Fields, InvalidConfigText, Writer};
 use crate::transport::{MyelonTransportLayout, RunnerMyelonTransportConfig};
-use disruptor_mp::liveness::ProcessIdentity;
 use disruptor_mp::liveness::process::InheritedPipe;
 use disruptor_mp::segment::Title;
 use disruptor_mp::{CreateOptions, Place};
+use myelon_process::orphan::Parent;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -76,21 +76,6 @@ pub struct Invitation {
     pub(super) parent: Option<Parent>,
     /// The pipe into which a child of the scheduler writes why it could not join.
     pub(super) pipe: Option<InheritedPipe>,
-}
-
-/// A process: its pid, and the pid namespace of that pid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Parent {
-    pub(super) pid: u32,
-    pub(super) pid_namespace: u64,
-}
-
-impl Parent {
-    /// This process.
-    pub(super) fn current() -> Self {
-        let ProcessIdentity { pid, pid_namespace, .. } = ProcessIdentity::current();
-        Self { pid, pid_namespace }
-    }
 }
 
 impl Invitation {

@@ -7,7 +7,7 @@ use super::invitation::{scheduler_id, worker_id_prefix};
 use super::peer::{Attachment, Peer, Standing};
 use super::scheduler::SchedulerEnd;
 use crate::transport::{Format, TransportBuilder};
-use std::process::Command;
+use myelon_process::Command;
 use std::time::{Duration, Instant};
 
 /// How often the scheduler looks for its workers. Processes start in milliseconds, so no wake is needed.
@@ -21,8 +21,8 @@ pub(super) type Spawn = Box<dyn FnMut(usize) -> Command + Send>;
 /// This runs in the scheduler's process; `./worker` is a program that [joins](super::WorkerEnd::join).
 ///
 /// ```no_run
+/// use myelon::process::Command;
 /// use myelon::topology::{Topology, Workers};
-/// use std::process::Command;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let topology: Topology = Topology::new("tp-engine", 2usize)?;
@@ -43,7 +43,10 @@ impl Workers {
     /// it, and the scheduler waits for it at the end.
     ///
     /// The process must be the worker itself, not a shell that starts it: the scheduler can only look after its own
-    /// children.
+    /// children. A program such as `setpriv` or `numactl`, which executes the worker in its own place, is fine.
+    ///
+    /// A worker has the signal mask of before [`block_first`](crate::process::signals::block_first), so SIGTERM ends it
+    /// also if the scheduler reads its own signals as events.
     pub fn spawned(command: impl FnMut(usize) -> Command + Send + 'static) -> Self {
         Self(Some(Box::new(command)))
     }
@@ -166,7 +169,7 @@ impl<F: Format> Topology<F> {
 /// Whether waiting for this worker is pointless: its process has ended, or cannot join, or its responses cannot be
 /// received.
 fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
-    let has_ended = peer.started.as_mut().is_some_and(|started| started.process.exit().is_some());
+    let has_ended = peer.started.as_mut().is_some_and(|started| started.process.try_wait().is_some());
     match peer.is_present() {
         true => peer.is_refused_for_good(),
         false => has_ended || peer.failed.is_some(),
@@ -175,7 +178,7 @@ fn cannot_come<F: Format>(peer: &mut Peer<F>) -> bool {
 
 /// How far a worker that is not ready has got.
 fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingWorker {
-    let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.exit()));
+    let started = peer.started.as_mut().map(|started| (started.process.pid(), started.process.try_wait()));
     let how_far = |peer: &mut Peer<F>| match (peer.standing, peer.word(), started) {
         (Standing::Present(process), ..) => {
             let source = peer.refusal_worth_telling().map(Box::new);
@@ -188,7 +191,7 @@ fn describe<F: Format>(peer: &mut Peer<F>, ring: Option<RingAccess>) -> MissingW
         (_, Some(Change::Died { pid, status, how }), _) => MissingState::Died { pid, status, how },
         (Standing::Gone(_), ..) => MissingState::Left,
         (Standing::Absent, _, Some((pid, None))) => MissingState::NotJoined { pid },
-        (Standing::Absent, _, Some((pid, Some(exit)))) => MissingState::Exited { pid, status: exit.ok() },
+        (Standing::Absent, _, Some((pid, Some(ended)))) => MissingState::Exited { pid, status: ended.status().ok() },
         (Standing::Absent, _, None) => MissingState::NotSeen { ring },
     };
     let without_lane = peer.without_lane.map(|pid| MissingState::NoUrgentLane { pid });

@@ -18,8 +18,8 @@
 //!
 //! ```no_run
 //! use myelon::topology::{Invitation, Outcome, SchedulerEnd, Topology, WorkerEnd, Whom, Workers};
+//! use myelon::process::Command;
 //! use myelon::{Patience, topology::TopologyError};
-//! use std::process::Command;
 //! use std::time::Duration;
 //!
 //! fn scheduler() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,6 @@
 
 mod answer;
 mod broadcast;
-mod child;
 mod departure;
 mod description;
 mod error;
@@ -60,8 +59,6 @@ mod invitation;
 mod launch;
 mod leftovers;
 mod lent;
-mod nursery;
-mod orphan;
 mod peer;
 mod raw_answer;
 mod refusal;
@@ -75,7 +72,6 @@ mod worker;
 
 pub use answer::{Answer, Change, Outcome, Whom};
 pub use broadcast::Broadcast;
-pub use child::StatusUnknown;
 pub use departure::{Departure, Parting};
 pub use description::{DEFAULT_BROADCAST_BYTES, DEFAULT_RESPONSE_BYTES, DEFAULT_URGENT_BYTES, Topology};
 pub use error::{
@@ -87,6 +83,7 @@ pub(crate) use gather::left_until;
 pub use invitation::{INVITATION_VARIABLE, Invitation};
 pub use launch::Workers;
 pub use lent::{BorrowedConsumer, BorrowedProducer};
+pub use myelon_process::StatusUnknown;
 pub use raw_answer::RawAnswer;
 pub use refusal::JoinRefusal;
 pub use report::{Situation, WorkerReport};

@@ -6,20 +6,23 @@ use super::answer::Change;
 use super::departure::{Departure, depart};
 use super::description::{Topology, no_worker};
 use super::error::{RestartError, TopologyError};
-use super::invitation::{INVITATION_VARIABLE, Parent};
+use super::invitation::INVITATION_VARIABLE;
 use super::launch::{Spawn, Workers};
 use super::lent::BorrowedProducer;
-use super::nursery::{Nursery, Pipe};
 use super::peer::{Attachment, Peer, Standing};
 use super::report::{WorkerReport, report};
 use super::urgent::UrgentError;
 use crate::transport::{Format, Records, TransportError, TransportProducer, TransportResult};
 use disruptor_mp::__private::ends::HasProducer;
+use disruptor_mp::liveness::process::InheritedPipe;
 use disruptor_mp::liveness::{NextStep, Refusal};
 use disruptor_mp::segment::fork_epoch;
 use disruptor_mp::{ConsumerInfo, Patience, Select, Sequence};
+use myelon_process::orphan::Parent;
+use myelon_process::{Command, Nursery};
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How often a busy scheduler checks that all workers live: well below the 100 ms within which a death must be
@@ -350,7 +353,7 @@ impl<F: Format> SchedulerEnd<F> {
     pub fn restart(&mut self, rank: usize) -> Result<u32, RestartError> {
         self.kill_worker(rank)?;
         if let Some(started) = &mut self.peers[rank].started {
-            started.process.wait(None);
+            started.process.wait(Patience::Endless);
         }
         self.start_successor(rank)
     }
@@ -376,7 +379,7 @@ impl<F: Format> SchedulerEnd<F> {
 
     /// Whether the old process has ended.
     pub(crate) fn has_worker_ended(&mut self, rank: usize) -> bool {
-        self.peers[rank].started.as_mut().is_none_or(|started| started.process.exit().is_some())
+        self.peers[rank].started.as_mut().is_none_or(|started| started.process.try_wait().is_some())
     }
 
     /// Last step, after the old process was reaped: the kernel has then released the locks by which the rings know that
@@ -394,12 +397,11 @@ impl<F: Format> SchedulerEnd<F> {
         let (Some(spawn), Some(nursery)) = (&mut self.spawn, &self.nursery) else { return Ok(()) };
         let mut invitation = self.topology.invitation(rank).map_err(io::Error::other)?;
         invitation.parent = Some(Parent::current());
-        // Without a pipe (no descriptors left, or another system) a refused worker can only end.
-        let pipe = Pipe::new().ok();
-        invitation.pipe = pipe.as_ref().map(|&(_, inherited)| inherited);
         let mut command = spawn(rank);
+        let pipe = pipe_for(&mut command).ok();
+        invitation.pipe = pipe.as_ref().map(|&(_, inherited)| inherited);
         command.env(INVITATION_VARIABLE, invitation.to_string());
-        self.peers[rank].start(nursery.spawn(command, pipe.map(|(pipe, _)| pipe))?);
+        self.peers[rank].start(nursery.spawn(&command)?, pipe.map(|(reader, _)| reader));
         Ok(())
     }
 
@@ -443,6 +445,25 @@ impl<F: Format> SchedulerEnd<F> {
         }
         departures
     }
+}
+
+/// A pipe into which the child says why it could not join: our end, and the description by which the child will find
+/// the other one. Without a pipe (no descriptors left, or another system) a refused worker can only end.
+#[cfg(target_os = "linux")]
+fn pipe_for(command: &mut Command) -> io::Result<(OwnedFd, InheritedPipe)> {
+    use rustix::pipe::{PipeFlags, pipe_with};
+    // Non-blocking, because no process waits for it: the scheduler polls it, and a line is far shorter than what a pipe
+    // holds.
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let copy = writer.try_clone()?;
+    let number = command.inherit_anywhere(writer)?;
+    Ok((reader, InheritedPipe::of(&copy, number)?))
+}
+
+/// On this system a process that another thread starts meanwhile would inherit the pipe too.
+#[cfg(not(target_os = "linux"))]
+fn pipe_for(_: &mut Command) -> io::Result<(OwnedFd, InheritedPipe)> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl<F: Format> fmt::Debug for SchedulerEnd<F> {

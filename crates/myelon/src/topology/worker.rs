@@ -8,7 +8,6 @@ use super::error::{MeetingPlace, Parentage, SchedulerEnding, TopologyError, Work
 use super::invitation::{Invitation, scheduler_id};
 use super::leftovers::Leftovers;
 use super::lent::{BorrowedConsumer, BorrowedProducer};
-use super::orphan::{Tie, die_with_parent, is_our_parent};
 use super::refusal::tell;
 use super::urgent::{Lane, UrgentHandle};
 use crate::transport::{
@@ -17,6 +16,7 @@ use crate::transport::{
 use disruptor_mp::liveness::process::InheritedPipe;
 use disruptor_mp::liveness::{Ending, Refusal};
 use disruptor_mp::{ConsumeError, ConsumerBarrier, ConsumerInfo, MultiProcessError, Patience, Place, Sequence, or_end};
+use myelon_process::orphan::{Tie, die_with_parent};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -550,7 +550,7 @@ impl Meeting<'_> {
     /// What is known of the scheduler that has started this process.
     fn parentage(&self) -> Parentage {
         match self.invitation.parent {
-            Some(parent) if is_our_parent(parent) => Parentage::Lives { pid: parent.pid },
+            Some(parent) if parent.is_ours() => Parentage::Lives { pid: parent.pid },
             _ => Parentage::Hidden,
         }
     }

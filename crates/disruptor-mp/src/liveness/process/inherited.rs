@@ -5,14 +5,13 @@
 //! descriptor is used.
 
 use rustix::fs::fstat;
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 /// The writing end of a pipe for a child that inherits it: its descriptor number there, and the identity of the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InheritedPipe {
-    /// Its number in the child, the same as in the parent.
+    /// Its number in the child.
     pub number: u32,
     /// The device of the pipe.
     pub device: u64,
@@ -21,25 +20,14 @@ pub struct InheritedPipe {
 }
 
 impl InheritedPipe {
-    /// Describes `pipe` for a child.
+    /// Describes `pipe` for a child that has it as `number`.
     ///
     /// # Errors
     /// The system did not say what it is.
     #[allow(clippy::unnecessary_cast)] // their types differ by target
-    pub fn of(pipe: impl AsFd) -> io::Result<Self> {
+    pub fn of(pipe: impl AsFd, number: RawFd) -> io::Result<Self> {
         let stat = fstat(&pipe)?;
-        let number = pipe.as_fd().as_raw_fd().cast_unsigned();
-        Ok(Self { number, device: stat.st_dev as u64, inode: stat.st_ino as u64 })
-    }
-
-    /// Sets whether programs that this process starts inherit `pipe`. A new descriptor is not inherited.
-    ///
-    /// # Errors
-    /// The system refused.
-    pub fn set_inherited(pipe: impl AsFd, is_inherited: bool) -> io::Result<()> {
-        let others = fcntl_getfd(&pipe)? & !FdFlags::CLOEXEC;
-        fcntl_setfd(&pipe, if is_inherited { others } else { others | FdFlags::CLOEXEC })?;
-        Ok(())
+        Ok(Self { number: number.cast_unsigned(), device: stat.st_dev as u64, inode: stat.st_ino as u64 })
     }
 
     /// In the child: another descriptor of the pipe. From now on programs that this process starts inherit neither.
@@ -53,7 +41,7 @@ impl InheritedPipe {
         }
         // SAFETY: the kernel has made this descriptor for us in the line above.
         let copy = unsafe { OwnedFd::from_raw_fd(copy) };
-        if Self::of(&copy).ok()? != (Self { number: copy.as_raw_fd().cast_unsigned(), ..self }) {
+        if Self::of(&copy, number).ok()? != self {
             return None;
         }
         // SAFETY: as above; the comparison shows that the number is the pipe that was passed to this process. If
@@ -66,31 +54,33 @@ impl InheritedPipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
     use rustix::pipe::{PipeFlags, pipe_with};
-    use std::process::Command;
+    use std::os::fd::AsRawFd;
+
+    /// What a child finds that has inherited `pipe` with the same number.
+    fn of(pipe: &OwnedFd) -> InheritedPipe {
+        fcntl_setfd(pipe, FdFlags::empty()).unwrap();
+        InheritedPipe::of(pipe, pipe.as_raw_fd()).unwrap()
+    }
 
     fn reaches_children(pipe: &OwnedFd) -> bool {
-        let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
-        Command::new("test").args(["-e", &path]).status().unwrap().success()
+        !fcntl_getfd(pipe).unwrap().contains(FdFlags::CLOEXEC)
     }
 
     #[test]
-    fn a_pipe_is_inherited_only_while_that_is_asked_for() {
+    fn a_pipe_is_not_inherited_further_once_it_was_taken() {
         let (_reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        assert!(!reaches_children(&writer));
-        InheritedPipe::set_inherited(&writer, true).unwrap();
+        let inherited = of(&writer);
         assert!(reaches_children(&writer));
-        let taken = InheritedPipe::of(&writer).unwrap().take().unwrap();
+        let taken = inherited.take().unwrap();
         assert!(!reaches_children(&writer) && !reaches_children(&taken));
-        InheritedPipe::set_inherited(&writer, true).unwrap();
-        InheritedPipe::set_inherited(&writer, false).unwrap();
-        assert!(!reaches_children(&writer));
     }
 
     #[test]
     fn what_is_written_into_a_taken_pipe_arrives() {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let taken = InheritedPipe::of(&writer).unwrap().take().unwrap();
+        let taken = of(&writer).take().unwrap();
         rustix::io::write(&taken, b"refused").unwrap();
         let mut bytes = [0; 16];
         assert_eq!(rustix::io::read(&reader, &mut bytes).unwrap(), 7);
@@ -100,14 +90,13 @@ mod tests {
     fn another_file_under_the_number_is_not_taken_for_the_pipe() {
         let (_reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let (_other_reader, other) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let pipe = InheritedPipe::of(&writer).unwrap();
-        assert!(InheritedPipe { number: other.as_raw_fd().cast_unsigned(), ..pipe }.take().is_none());
+        let pipe = of(&writer);
         for number in [1_000_000, u32::MAX] {
             assert!(InheritedPipe { number, ..pipe }.take().is_none());
         }
         // The other descriptor keeps its flag: this process may not change it.
-        InheritedPipe::set_inherited(&other, true).unwrap();
-        assert!(InheritedPipe { number: other.as_raw_fd().cast_unsigned(), ..pipe }.take().is_none());
+        let number = of(&other).number;
+        assert!(InheritedPipe { number, ..pipe }.take().is_none());
         assert!(reaches_children(&other));
     }
 }

@@ -2,19 +2,22 @@
 //! not.
 
 use super::super::answer::Change;
-use super::super::child::{ChildProcess, Exit};
 use super::super::refusal::JoinRefusal;
 use super::gone::STATUS_PATIENCE;
 use super::news::News;
 use super::{Peer, Standing};
 use crate::transport::Format;
 use disruptor_mp::liveness::{ProcessIdentity, RefusalCause};
+use myelon_process::{Child, Ended};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 /// A process that this scheduler has started as this worker.
 #[derive(Debug)]
 pub(in crate::topology) struct Started {
-    pub(in crate::topology) process: ChildProcess,
+    pub(in crate::topology) process: Child,
+    /// The pipe into which it writes why it could not join, until it has joined.
+    pub(super) pipe: Option<OwnedFd>,
     /// The worker that it became, according to the table. If the process is a shell, the worker has another pid.
     pub(super) joined_as: Option<ProcessIdentity>,
     /// It has said that another process has the entry, and that was reported: it did not become the worker in the
@@ -23,6 +26,14 @@ pub(in crate::topology) struct Started {
 }
 
 impl Started {
+    /// Why it could not join, if it has said so; returned once. Call it after the child's end was looked for, so that
+    /// the last message of a process that has ended is not missed.
+    pub(super) fn refusal(&mut self, worker: &str) -> Option<JoinRefusal> {
+        let refusal = JoinRefusal::read(worker, self.pipe.as_ref()?)?;
+        self.pipe = None;
+        Some(refusal)
+    }
+
     /// Whether it may still become the worker.
     pub(super) fn may_join(&self) -> bool {
         self.joined_as.is_none() && !self.is_refused
@@ -37,7 +48,7 @@ pub(in crate::topology) struct Failure {
     /// The child of the scheduler, if it is that process or descends from it.
     pub(super) child: Option<u32>,
     /// How it ended, if it was a child and has ended.
-    pub(in crate::topology) exit: Option<Exit>,
+    pub(in crate::topology) exit: Option<Ended>,
     /// The refusal that it has reported.
     pub(in crate::topology) refusal: Option<JoinRefusal>,
     pub(super) since: Instant,
@@ -45,7 +56,7 @@ pub(in crate::topology) struct Failure {
 
 impl Failure {
     /// A child that has ended and has reported nothing.
-    pub(super) fn of_child(pid: u32, exit: Exit) -> Self {
+    pub(super) fn of_child(pid: u32, exit: Ended) -> Self {
         Self { pid, child: Some(pid), exit: Some(exit), refusal: None, since: Instant::now() }
     }
 
@@ -63,7 +74,7 @@ impl Failure {
     }
 
     pub(super) fn change(&self) -> Change {
-        let status = self.exit.and_then(Exit::ok);
+        let status = self.exit.and_then(|ended| ended.status().ok());
         Change::JoinFailed { pid: self.pid, status, refusal: self.refusal.clone() }
     }
 }

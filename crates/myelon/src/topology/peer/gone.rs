@@ -1,13 +1,13 @@
 //! How a worker that is gone ended.
 
 use super::super::answer::Change;
-use super::super::child::Exit;
 use super::Peer;
 use super::Standing;
 use super::news::News;
 use crate::transport::Format;
 use disruptor_mp::ConsumeError;
 use disruptor_mp::liveness::{Ending, ProcessIdentity};
+use myelon_process::Ended;
 use std::time::{Duration, Instant};
 
 /// How long a death is not reported while it is not known how the process ended. The kernel releases a process's locks
@@ -27,7 +27,7 @@ pub(in crate::topology) struct Gone {
     pub(super) how: Option<Ending>,
     pub(super) since: Instant,
     /// How the child of the scheduler ended, if it became this worker and the kernel has said so.
-    pub(super) exit: Option<Exit>,
+    pub(super) exit: Option<Ended>,
     /// Whether the child is the worker itself, and not a shell that started it.
     pub(super) is_itself: bool,
     /// Whether its ring was found, so that it had joined: a refused process with its pid is another one.
@@ -36,7 +36,7 @@ pub(in crate::topology) struct Gone {
 
 impl Gone {
     /// The child `pid`, which joined as `joined_as`, has ended.
-    pub(super) fn learn(&mut self, joined_as: Option<ProcessIdentity>, pid: u32, exit: Exit) {
+    pub(super) fn learn(&mut self, joined_as: Option<ProcessIdentity>, pid: u32, exit: Ended) {
         if joined_as == Some(self.process) {
             self.exit = Some(exit);
             self.is_itself = has_number(self.process, pid);
@@ -48,7 +48,7 @@ impl Gone {
     /// decides.
     pub(super) fn change(&self) -> Change {
         let (pid, how) = (self.process.pid, self.how.unwrap_or(Ending::Left));
-        match self.exit {
+        match self.exit.map(Ended::status) {
             Some(Ok(status)) => {
                 let is_clean = match how {
                     Ending::Left | Ending::Dropped => true,

@@ -84,7 +84,8 @@ impl<F: Format> Peer<F> {
         if self.is_ready()
             && let Some(started) = self.started.as_mut().filter(|started| started.joined_as.is_some())
         {
-            started.process.forget_pipe();
+            // No refusal will come.
+            started.pipe = None;
         }
     }
 
@@ -124,9 +125,9 @@ impl<F: Format> Peer<F> {
 
     /// Connects the reports and the end of the child with what the table says about it.
     pub(super) fn settle(&mut self) {
-        let Some(Started { process, .. }) = &mut self.started else { return };
-        let (pid, exit) = (process.pid(), process.exit());
-        if let Some(refusal) = process.refusal(&self.id) {
+        let Some(started) = &mut self.started else { return };
+        let (pid, exit) = (started.process.pid(), started.process.try_wait());
+        if let Some(refusal) = started.refusal(&self.id) {
             self.could_not_join(refusal, Some(pid));
         }
         let Some(&Started { joined_as, is_refused, .. }) = self.started.as_ref() else { return };

@@ -18,14 +18,15 @@ use self::failure::{Failure, Started};
 pub(super) use self::gone::Gone;
 use self::news::News;
 pub(super) use self::ring::Attachment;
-use super::child::ChildProcess;
 use super::refusal::JoinRefusal;
 use super::report::Progress;
 use super::steps::{Answered, Reply, Version};
 use crate::transport::{Format, TransportConsumer, TransportError, TransportResult};
 use disruptor_mp::Place;
 use disruptor_mp::liveness::{ProcessIdentity, Refusal};
+use myelon_process::Child;
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 /// What the table last said about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,16 +138,17 @@ impl<F: Format> Peer<F> {
         self.failed.is_none() && self.started.as_ref().is_some_and(Started::may_join)
     }
 
-    /// A process was started to take its entry. The caller has looked at the table after the last process had ended.
-    pub(super) fn start(&mut self, process: ChildProcess) {
-        self.started = Some(Started { process, joined_as: None, is_refused: false });
+    /// A process was started to take its entry; it has inherited the other end of `pipe`. The caller has looked at the
+    /// table after the last process had ended.
+    pub(super) fn start(&mut self, process: Child, pipe: Option<OwnedFd>) {
+        self.started = Some(Started { process, pipe, joined_as: None, is_refused: false });
         self.failed = None;
     }
 
     /// Asks the operating system whether the child has ended, so that it does not stay a zombie.
     pub(super) fn reap(&mut self) {
         if let Some(started) = &mut self.started {
-            started.process.exit();
+            started.process.try_wait();
         }
     }
 }

@@ -5,15 +5,16 @@ use super::*;
 use crate::transport::{Records, WaitStrategy};
 use disruptor_mp::ConsumerInfo;
 use disruptor_mp::liveness::RefusalCause;
-use std::process::{Command, Stdio};
+use myelon_process::{Command, Stdio};
+use std::io::PipeWriter;
 use testkit::watchdog::{PATIENCE, eventually};
 
 /// A worker that a child is to become. The child runs until its input ends.
-fn expected() -> (Peer<Records>, std::process::ChildStdin, u32) {
+fn expected() -> (Peer<Records>, PipeWriter, u32) {
     let mut child = Command::new("sh").args(["-c", "read line; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
-    let (input, pid) = (child.stdin.take().unwrap(), child.id());
+    let (input, pid) = (child.stdin.take().unwrap(), child.pid());
     let mut peer = Peer::new(0, "w".to_owned(), Place::heap());
-    peer.start(ChildProcess::new(child, None));
+    peer.start(child, None);
     (peer, input, pid)
 }
 

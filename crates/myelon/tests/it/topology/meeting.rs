@@ -3,10 +3,10 @@
 use super::actors::{Frame, by_hand, workers};
 use super::stage::{LARGE_BYTES, Stage, of_label, round, said, soon, until};
 use myelon::Patience;
+use myelon::process::Command;
 use myelon::topology::{LaunchError, MissingState, Outcome, Parting, RestartError, Topology, Whom, Workers};
 use myelon::transport::Records;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::time::Duration;
 use testkit::fork::fork_then;
 use testkit::process::{Respawn, is_victim, say};

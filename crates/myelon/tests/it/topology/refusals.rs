@@ -9,7 +9,6 @@ use myelon::topology::{
 };
 use myelon::transport::{Records, TransportBuilder};
 use myelon::{ConsumerBarrier, RecordConsumer, SharedDisruptorBuilder};
-use std::os::unix::process::CommandExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -56,8 +55,14 @@ fn a_child_of_another_user_is_told_to_the_scheduler_although_it_cannot_open_the_
     }
     let stage = Stage::new(1);
     let spawn = |_| {
-        let mut other = command("answers");
-        other.uid(65534).gid(65534);
+        let worker = command("answers");
+        // It executes the worker in its own place.
+        let mut other = myelon::process::Command::new("setpriv");
+        other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        other.arg(worker.get_program()).args(worker.get_args());
+        for (name, value) in worker.get_envs() {
+            other.env(name, value.unwrap());
+        }
         other
     };
     let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), Workers::spawned(spawn));
@@ -507,7 +512,7 @@ fn a_launch_without_a_worker_names_those_that_were_refused_beside_its_child() {
     let spawn = move |_| {
         // The ring is there before the first worker is started. The child reports nothing and ends.
         leave_refusal(ring.as_str(), Some(0), RefusalCause::NotAllowed).unwrap();
-        let mut fails = std::process::Command::new("sh");
+        let mut fails = myelon::process::Command::new("sh");
         fails.args(["-c", "exit 7"]);
         fails
     };

@@ -131,7 +131,7 @@ fn a_successor_that_runs_and_has_not_joined_is_named() {
     let spawn = move |_| match starts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
         0 => command("answers"),
         _ => {
-            let mut sleeps = std::process::Command::new("sleep");
+            let mut sleeps = myelon::process::Command::new("sleep");
             sleeps.arg("1000");
             sleeps
         }

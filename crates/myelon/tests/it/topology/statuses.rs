@@ -4,10 +4,12 @@ use super::actors::{command, scheduler, workers};
 use super::stage::{Stage, round, soon, until};
 use myelon::Patience;
 use myelon::liveness::Ending;
+use myelon::process::{Command, Stdio};
 use myelon::topology::{Change, Outcome, SchedulerEnd, Whom, Workers};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::fork::fork_then;
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 
 /// The status of a process that exits with `code`.
@@ -31,9 +33,12 @@ fn fails_at_the_second_start(second: &'static str) -> Workers {
 }
 
 fn kill(scheduler: &SchedulerEnd, rank: usize) -> u32 {
+    send(scheduler, rank, testkit::Signal::KILL)
+}
+
+fn send(scheduler: &SchedulerEnd, rank: usize, signal: testkit::Signal) -> u32 {
     let pid = scheduler.worker_pid(rank).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(), testkit::Signal::KILL)
-        .unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
     pid
 }
 
@@ -130,6 +135,24 @@ fn a_program_that_cannot_be_started_ends_no_worker_where_sigchld_is_ignored() {
     scheduler.wait_line("REFUSED");
     scheduler.wait_line("ANSWERED");
     assert!(scheduler.wait_exit(PATIENCE).success());
+    stage.assert_nothing_left();
+}
+
+#[test]
+fn term_ends_a_worker_of_a_scheduler_that_reads_its_own_signals_as_events() {
+    let stage = Stage::new(2);
+    // A process with one thread, as `main` has it.
+    let mut child = fork_then(|| {
+        let Ok(_blocked) = myelon::process::signals::block_first() else { return 1 };
+        let mut scheduler = stage.topology.launch(workers("answers")).unwrap();
+        send(&scheduler, 0, testkit::Signal::TERM);
+        let (died, _) = until(&mut scheduler, 0, |outcome| matches!(outcome, Outcome::Died { .. }));
+        match died {
+            Outcome::Died { status: Some(status), .. } if status.signal() == Some(testkit::Signal::TERM.as_raw()) => 0,
+            _ => 2,
+        }
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
     stage.assert_nothing_left();
 }
 

@@ -3,6 +3,7 @@
 use super::actors::{by_hand, workers};
 use super::stage::{BROADCAST_BYTES, Stage, in_one_process, panic_of, round, soon};
 use myelon::liveness::{Ending, RefusalCause, RequiredConsumerFailureAction};
+use myelon::process::Command;
 use myelon::topology::{
     Arrival, Change, Invitation, LaunchError, MeetingPlace, Outcome, Parting, RestartError, SchedulerEnd,
     SchedulerEnding, Topology, UrgentError, Whom, WorkerEnd, WorkerJoinError, Workers,
@@ -10,7 +11,6 @@ use myelon::topology::{
 use myelon::transport::{Records, TransportError, TransportProducer};
 use myelon::{Patience, RequiredConsumerAlert, RequiredConsumerError, RequiredConsumerLivenessConfig};
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::process::Victim;
@@ -59,7 +59,7 @@ fn a_launch_that_fails_says_of_which_session() {
     let spawned = topology.launch(Workers::spawned(|_| Command::new("/no/such/program"))).unwrap_err();
     assert_eq!(
         spawned.to_string(),
-        format!("{label}, rank 0: the process could not be started: No such file or directory (os error 2)")
+        format!("{label}, rank 0: the process could not be started: the program `/no/such/program` does not exist")
     );
     stage.assert_nothing_left();
 }

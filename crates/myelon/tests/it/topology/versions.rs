@@ -101,7 +101,7 @@ fn new_sum(step: &Step) -> Sum {
     Sum { version: 2, total: step.number + 1 }
 }
 
-fn command(role: &str) -> std::process::Command {
+fn command(role: &str) -> myelon::process::Command {
     command_of(test_name!(victim_worker_of_a_version), role)
 }
 

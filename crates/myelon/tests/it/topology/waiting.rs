@@ -3,9 +3,9 @@
 use super::actors::{by_hand, command, scheduler};
 use super::stage::{Stage, in_one_process, round, said, soon};
 use myelon::Patience;
+use myelon::process::{Command, Stdio};
 use myelon::topology::{Arrival, Outcome, Whom, WorkerEnd, Workers};
 use myelon::transport::Records;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::usage::Usage;
 use testkit::watchdog::{PATIENCE, Watchdog};
