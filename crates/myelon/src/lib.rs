@@ -282,6 +282,7 @@
 //! | another version of a type, while programs run | [`#[message]`](message), "Older versions" |
 //! | urgent messages: cancel, pause | [`Topology::with_urgent_lane`](topology::Topology::with_urgent_lane) |
 //! | workers that a supervisor of yours starts | [`Workers::started_elsewhere`](topology::Workers::started_elsewhere) |
+//! | signals as events, other children, a Unix socket for commands | [`process`] |
 //! | starting before the other side | [`attach_when_ready`](transport::TransportBuilder::attach_when_ready) |
 //! | removing what a crash left | [`gc`]; of a whole topology [`Topology::gc`](topology::Topology::gc) |
 //!

@@ -62,3 +62,35 @@ fn pid_in(file: &mut File) -> Option<u32> {
     file.read_to_string(&mut text).ok()?;
     text.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use testkit::watchdog::{PATIENCE, Watchdog};
+
+    #[test]
+    fn a_lock_never_has_two_owners_while_its_file_comes_and_goes() {
+        let _watchdog = Watchdog::new(4 * PATIENCE, "owners that take turns");
+        let socket = std::env::temp_dir().join(testkit::names::short());
+        let owners = AtomicUsize::new(0);
+        let come_and_go = || {
+            let mut owned = 0;
+            while owned < 2000 {
+                match Lock::take(&socket) {
+                    Ok(lock) => {
+                        assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        owners.fetch_sub(1, Ordering::SeqCst);
+                        lock.remove();
+                        owned += 1;
+                    }
+                    Err(ListenError::InUse { .. }) => thread::yield_now(),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
+    }
+}

@@ -64,9 +64,10 @@ fn is_told_truly(ended: Option<Ended>, code: i32) -> bool {
 
 /// Whether this kernel says how a process ended that another has reaped.
 fn keeps_statuses() -> bool {
-    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
     let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    // It closes the input first.
     let _ = child.wait();
     matches!(disruptor_mp::liveness::process::exit_status(&descriptor), Ok(Some(_)))
 }

@@ -4,8 +4,9 @@ use myelon_process::{Child, Command, Patience, Stdio};
 use rustix::io::fcntl_dupfd_cloexec;
 use std::fs;
 use std::io::{PipeWriter, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::thread;
+use testkit::fork::fork_then;
 use testkit::process::{Respawn, is_victim, say};
 use testkit::test_name;
 use testkit::watchdog::{PATIENCE, Watchdog, eventually};
@@ -75,28 +76,33 @@ fn a_descriptor_has_the_number_that_was_asked_for() {
     assert_eq!(writes("echo seven >&7", vec![(writer, 7)], reader), "seven\n");
 }
 
+/// What `/proc` calls this pipe.
+fn link_of(pipe: &impl AsRawFd) -> String {
+    fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd())).unwrap().to_str().unwrap().to_owned()
+}
+
 #[test]
-fn descriptors_that_exchange_their_numbers_both_arrive() {
-    let ((first, first_end), (second, second_end)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
-    // With numbers of one digit, which every shell can name.
-    let ends: Vec<OwnedFd> = [first_end.into(), second_end.into()]
-        .map(|end: OwnedFd| fcntl_dupfd_cloexec(&end, 3).unwrap())
-        .into_iter()
-        .collect();
-    let mut command = Command::new("bash");
-    let (one, other) = (ends[0].as_raw_fd(), ends[1].as_raw_fd());
-    command.args(["-c", &format!("echo first >&{other}; echo second >&{one}")]);
-    for (end, number) in ends.into_iter().zip([other, one]) {
-        command.inherit(end, number);
-    }
-    let Ok(mut child) = command.spawn() else { testkit::skip!("there is no program `bash`") };
-    drop(command);
-    for (mut reader, expected) in [(first, "first\n"), (second, "second\n")] {
-        let mut text = String::new();
-        reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, expected);
-    }
-    child.wait(Patience::Endless);
+fn descriptors_arrive_whatever_numbers_this_process_uses_for_their_copies() {
+    // With one thread, the numbers of the copies are those that are free next, and some of the numbers here are the same.
+    let mut child = fork_then(|| {
+        let pipes = [std::io::pipe().unwrap(), std::io::pipe().unwrap()];
+        let free = fcntl_dupfd_cloexec(&pipes[0].1, 3).unwrap().as_raw_fd();
+        for number in free..free + 8 {
+            let mut command = Command::new("readlink");
+            for ((_, writer), number) in pipes.iter().zip([number, number + 1]) {
+                command.arg(format!("/proc/self/fd/{number}")).inherit(writer.try_clone().unwrap(), number);
+            }
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut found = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut found).unwrap();
+            child.wait(Patience::Endless);
+            if found != format!("{}\n{}\n", link_of(&pipes[0].1), link_of(&pipes[1].1)) {
+                return 1;
+            }
+        }
+        0
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
 
 #[test]

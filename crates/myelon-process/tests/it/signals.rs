@@ -25,9 +25,10 @@ fn alone(claims: impl FnOnce()) {
     assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
 
+/// A program that runs until it is signalled, or until this process is gone.
 fn sleeper() -> Command {
-    let mut sleeper = Command::new("sleep");
-    sleeper.arg("1000").stdin(Stdio::null());
+    let mut sleeper = Command::new("cat");
+    sleeper.stdin(Stdio::piped());
     sleeper
 }
 
@@ -36,7 +37,7 @@ fn term_ends_a_child_of_a_process_that_has_blocked_its_signals() {
     alone(|| {
         let _blocked = block_first().unwrap();
         let nursery = Nursery::start().unwrap();
-        let mut of_std = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut of_std = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         for mut child in [sleeper().spawn().unwrap(), nursery.spawn(&sleeper()).unwrap()] {
             assert_eq!(signals_in_status(child.pid(), "SigBlk"), 0);
             child.signal(Signal::TERM).unwrap();

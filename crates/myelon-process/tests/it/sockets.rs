@@ -7,9 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use testkit::fork::fork_then;
 use testkit::process::{Respawn, is_victim, say, wait_to_be_killed};
-use testkit::watchdog::{PATIENCE, eventually};
+use testkit::watchdog::{PATIENCE, Watchdog, eventually};
 use testkit::{names, skip, test_name};
 
 /// The variable with a path.
@@ -121,6 +123,30 @@ fn what_a_killed_process_has_left_is_replaced_and_a_stopped_one_is_not() {
     let listener = Listener::bind(place.socket(), Access::Owner).unwrap();
     let _client = UnixStream::connect(listener.path()).unwrap();
     accept(&listener).unwrap();
+}
+
+#[test]
+fn a_path_never_has_two_owners_while_others_come_and_go() {
+    let place = Place::new();
+    let owners = AtomicUsize::new(0);
+    let come_and_go = || {
+        let mut owned = 0;
+        while owned < 100 {
+            match Listener::bind(place.socket(), Access::Owner) {
+                Ok(_listener) => {
+                    assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
+                    thread::yield_now();
+                    owners.fetch_sub(1, Ordering::SeqCst);
+                    owned += 1;
+                }
+                Err(ListenError::InUse { .. }) => thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let _watchdog = Watchdog::new(4 * PATIENCE, "owners that take turns");
+    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
+    assert_eq!(place.files(), 0);
 }
 
 #[test]
