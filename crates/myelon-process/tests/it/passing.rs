@@ -83,7 +83,7 @@ fn link_of(pipe: &impl AsRawFd) -> String {
 
 #[test]
 fn descriptors_arrive_whatever_numbers_this_process_uses_for_their_copies() {
-    // With one thread, the numbers of the copies are those that are free next, and some of the numbers here are the same.
+    // With one thread, the numbers of the copies are those that are free next. Some of the numbers here are the same.
     let mut child = fork_then(|| {
         let pipes = [std::io::pipe().unwrap(), std::io::pipe().unwrap()];
         let free = fcntl_dupfd_cloexec(&pipes[0].1, 3).unwrap().as_raw_fd();
