@@ -23,12 +23,15 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// differences:
 ///
 /// - The child does not inherit the calling thread's signal mask if this process has called
-///   [`block_first`](crate::signals::block_first). It has the mask of before that call, and default dispositions. A
-///   child with blocked signals would survive SIGTERM.
+///   [`block_first`](crate::signals::block_first). It has the mask of before that call. A child with blocked signals
+///   would survive SIGTERM.
+/// - All its signals have their default actions. What this process ignores, such as SIGHUP under `nohup`, the child
+///   does not ignore.
 /// - It is started by `posix_spawn` in every case. A process with much memory is never forked. So there is no
 ///   `pre_exec`, `uid` or `gid`; `setpriv`, `prlimit`, `taskset` and `numactl` are programs that do such a thing and
 ///   then execute the real one in their own place.
-/// - A descriptor that is not close-on-exec is passed on by [`inherit`](Self::inherit), under a number that you choose.
+/// - Further descriptors are passed on by [`inherit`](Self::inherit), under numbers that you choose, and to this child
+///   alone. A descriptor that other code has left without close-on-exec reaches every child, as it does everywhere.
 ///
 /// ```
 /// use myelon_process::{Command, Patience, Stdio};
