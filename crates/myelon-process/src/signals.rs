@@ -169,18 +169,30 @@ pub(crate) fn mask_for_children() -> io::Result<SigSet> {
 /// The names of all threads of this process but the calling one.
 #[cfg(target_os = "linux")]
 fn other_threads() -> io::Result<Vec<String>> {
-    let ours = rustix::thread::gettid().as_raw_pid().to_string();
+    // Its last component is our number in that `/proc`, which may be of another pid namespace.
+    let ours = std::fs::read_link("/proc/thread-self")?;
     let mut names = Vec::new();
     for task in std::fs::read_dir("/proc/self/task")? {
         let task = task?;
-        if task.file_name() != *ours {
+        let number = task.file_name();
+        if Some(&*number) == ours.file_name() {
+            continue;
+        }
+        match std::fs::read(task.path().join("comm")) {
+            // The kernel cuts a long name, also within a character.
+            Ok(name) => names.push(String::from_utf8_lossy(&name).trim_end().to_owned()),
             // A thread that has just ended is no thread any more.
-            let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
-            names.push(name.trim_end().to_owned());
+            Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(GONE) => {}
+            // It is there, even if its name cannot be read.
+            Err(_) => names.push(format!("thread {}", number.display())),
         }
     }
     Ok(names)
 }
+
+/// The error of reading a file of a thread that has ended after it was opened.
+#[cfg(target_os = "linux")]
+const GONE: i32 = rustix::io::Errno::SRCH.raw_os_error();
 
 /// This system does not say it without a call that needs `unsafe`.
 #[cfg(not(target_os = "linux"))]

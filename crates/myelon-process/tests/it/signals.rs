@@ -4,12 +4,12 @@ use crate::{bit, signals_in_status};
 use disruptor_mp::liveness::process::send_signal;
 use myelon_process::signals::{BlockError, block_first, block_set_first};
 use myelon_process::{Command, Ended, Nursery, Signal, SignalSet, Stdio};
-use rustix::process::{PidfdFlags, getpid, kill_process, pidfd_open};
+use rustix::process::{PidfdFlags, Resource, Rlimit, getpid, getrlimit, kill_process, pidfd_open, setrlimit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use testkit::fork::fork_then;
 use testkit::process::{Respawn, ignore_children, is_victim, say};
-use testkit::test_name;
 use testkit::watchdog::PATIENCE;
+use testkit::{skip, test_name};
 
 /// Runs `claims` in a process that has one thread. A claim that does not hold is written to its standard error.
 #[track_caller]
@@ -88,6 +88,56 @@ fn a_process_with_other_threads_is_refused_and_told_what_to_do() {
     assert_eq!(signals_in_status(std::process::id(), "SigBlk"), before);
     drop(end);
     thread.join().unwrap();
+}
+
+#[test]
+fn a_thread_whose_name_is_cut_within_a_character_is_not_overlooked() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let wait = move || {
+        begun.send(()).unwrap();
+        let _ = ended.recv();
+    };
+    // The kernel keeps 15 bytes, and each of these characters has two.
+    let thread = std::thread::Builder::new().name("öäöäöäöäöä".into()).spawn(wait).unwrap();
+    has_begun.recv().unwrap();
+    let refused = block_first();
+    assert!(
+        matches!(&refused, Err(BlockError::OtherThreads { names }) if names.iter().any(|name| name.starts_with("öäöäöäö")))
+    );
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_thread_whose_name_cannot_be_read_is_not_overlooked() {
+    alone(|| {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _ = ended.recv();
+        });
+        let few = Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let mut all: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+        // One is left for the list of the threads.
+        all.pop();
+        assert!(matches!(block_first(), Err(BlockError::OtherThreads { names }) if names.len() == 1));
+        drop((all, end));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_process_that_sees_the_proc_of_another_pid_namespace_is_not_refused_for_its_own_thread() {
+    if let Err(reason) = testkit::namespace::available() {
+        skip!("{reason}");
+    }
+    // In a thread that ends, because its later children would be in that namespace.
+    let run = || {
+        let claims = || i32::from(block_first().is_err());
+        testkit::namespace::fork_then_first(claims).unwrap().wait_exit(PATIENCE).code()
+    };
+    assert_eq!(std::thread::spawn(run).join().unwrap(), Some(0));
 }
 
 #[test]
