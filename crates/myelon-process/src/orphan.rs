@@ -44,6 +44,22 @@ impl Parent {
         let is_here = Self::current().pid_namespace == self.pid_namespace;
         is_here && rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == self.pid)
     }
+
+    /// Whether it is known to have ended. Another process may have its number by now: then that is not known.
+    #[cfg(target_os = "linux")]
+    fn has_ended(self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+        // Two namespaces that the system does not tell may differ.
+        let is_here = self.pid_namespace != 0 && self.pid_namespace == Self::current().pid_namespace;
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw).filter(|_| is_here) else { return false };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // Readable: it has ended, and its own parent has not reaped it yet.
+            Ok(process) => poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&Timespec::default()))
+                .is_ok_and(|ready| ready > 0),
+            Err(error) => error == rustix::io::Errno::SRCH,
+        }
+    }
 }
 
 impl fmt::Display for Parent {
@@ -77,17 +93,17 @@ impl FromStr for Parent {
 pub enum Tie {
     /// The kernel kills this process when the *thread* that started it ends: see [`Nursery`](crate::Nursery).
     Tied,
-    /// The parent is another process: a wrapper such as a shell, or the process that adopts orphans. Nothing was
-    /// changed. Outside Linux this is the only answer.
+    /// The parent is another process, such as a shell that was started in between. Nothing was changed. Outside Linux
+    /// this is the only answer.
     NotOurParent,
-    /// The parent has died during the call. The kernel sends no signal for it any more: end now.
+    /// That parent has died, before the call or during it. The kernel sends no signal for it any more: end now.
     Orphaned,
 }
 
 /// Asks the kernel to kill the calling process when its parent dies, if that is `parent`. This works also if the
 /// process is stopped then, or hangs in a driver's call. The signal is SIGKILL, because the process cannot refuse it.
 ///
-/// Call it first in `main`: a child that is started and dies before the call is no orphan. A program that cannot call
+/// Call it first in `main`: until then the process outlives its parent. A program that cannot call
 /// it is started by `setpriv --pdeathsig KILL PROGRAM`, which executes the program in its own place.
 ///
 /// ```no_run
@@ -108,7 +124,7 @@ pub enum Tie {
 pub fn die_with_parent(parent: Parent) -> std::io::Result<Tie> {
     use rustix::process::{Signal, set_parent_process_death_signal};
     if !parent.is_ours() {
-        return Ok(Tie::NotOurParent);
+        return Ok(if parent.has_ended() { Tie::Orphaned } else { Tie::NotOurParent });
     }
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // There is no signal for a parent that died before the call: only this check finds it.
@@ -134,6 +150,18 @@ mod tests {
         for pid in [0, u32::MAX, std::process::id()] {
             assert_eq!(die_with_parent(Parent { pid, ..here }).unwrap(), Tie::NotOurParent);
         }
+    }
+
+    #[test]
+    fn a_parent_that_died_before_the_call_has_left_an_orphan() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let mut process = std::process::Command::new("true").spawn().unwrap();
+        let parent = Parent { pid: process.id(), ..Parent::current() };
+        let pid = Pid::from_raw(process.id().cast_signed()).unwrap();
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        assert_eq!(die_with_parent(parent).unwrap(), Tie::Orphaned, "not reaped yet");
+        process.wait().unwrap();
+        assert_eq!(die_with_parent(parent).unwrap(), Tie::Orphaned);
     }
 
     #[test]
