@@ -49,15 +49,12 @@ impl Process {
         }
         match opened {
             Ok(descriptor) if is_our_child(&descriptor) => Ok((Self { descriptor: Some(descriptor) }, None)),
-            // There is no process of this number any more, or it belongs to another process already.
-            Ok(_) | Err(Errno::SRCH) => {
+            // It cannot be looked after, so it must not run.
+            Err(error) if error != Errno::SRCH && end(pid) => Err(error.into()),
+            // There is no process of this number any more, or it belongs to another process already, or to a thread.
+            Ok(_) | Err(_) => {
                 let readable = reserve.map_or_else(readable_descriptor, Ok)?;
                 Ok((Self { descriptor: Some(readable) }, Some(Ended::Unknown(StatusUnknown::GoneAtOnce))))
-            }
-            Err(error) => {
-                // It cannot be looked after, so it must not run.
-                end(pid);
-                Err(error.into())
             }
         }
     }
@@ -115,12 +112,14 @@ fn readable_descriptor() -> io::Result<OwnedFd> {
     Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
-/// Kills and reaps a child, if it is one.
-fn end(pid: Pid) {
+/// Kills and reaps a child. `false`: it is no child.
+fn end(pid: Pid) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    if waitid(WaitId::Pid(pid), options).is_ok() && kill_process(pid, rustix::process::Signal::KILL).is_ok() {
+    let is_child = waitid(WaitId::Pid(pid), options).is_ok();
+    if is_child && kill_process(pid, rustix::process::Signal::KILL).is_ok() {
         let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
     }
+    is_child
 }
 
 /// Whether the process that was just opened by its number is our child, which was started with that number. If the
@@ -169,6 +168,16 @@ mod tests {
         let (process, ended) = found(parent);
         assert_eq!(ended, Some(Ended::Unknown(StatusUnknown::GoneAtOnce)));
         assert!(is_readable(process.as_fd()), "it does not stand for the other process");
+    }
+
+    #[test]
+    fn a_thread_that_has_the_number_of_a_child_that_is_gone_is_not_taken_for_it() {
+        // A test runs in a thread that is not the first of its process.
+        let thread = rustix::thread::gettid().as_raw_pid().cast_unsigned();
+        assert_ne!(thread, std::process::id(), "run the tests in threads of their own");
+        let (process, ended) = found(thread);
+        assert_eq!(ended, Some(Ended::Unknown(StatusUnknown::GoneAtOnce)));
+        assert!(is_readable(process.as_fd()));
     }
 
     #[test]
