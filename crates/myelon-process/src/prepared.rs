@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program that can be started at once. It holds the descriptors for the child, and the ends of its pipes that stay
 /// here.
@@ -43,7 +43,7 @@ impl Prepared {
         let mut refused = None;
         for program in &self.candidates {
             // Each attempt would cost a process.
-            if self.path.is_some() && !path_of(program).is_file() {
+            if self.path.is_some() && !self.as_seen_here(program).is_file() {
                 continue;
             }
             let spawn = Spawn {
@@ -59,7 +59,7 @@ impl Prepared {
                 Ok(pid) => return Ok(pid),
                 Err(error) => {
                     let may_be_elsewhere = self.path.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
-                    let error = self.explain(path_of(program), error);
+                    let error = self.explain(program, error);
                     if !may_be_elsewhere {
                         return Err(error);
                     }
@@ -75,7 +75,7 @@ impl Prepared {
     }
 
     /// The call says what is wrong, and not with which file.
-    fn explain(&self, path: &Path, source: io::Error) -> SpawnError {
+    fn explain(&self, path: &CStr, source: io::Error) -> SpawnError {
         let program = self.name.clone();
         let directory = self.directory.as_deref().map(path_of);
         if let Some(directory) = directory {
@@ -86,14 +86,21 @@ impl Prepared {
             }
         }
         if source.kind() == io::ErrorKind::NotFound {
-            let path = directory.map_or_else(|| path.to_owned(), |directory| directory.join(path));
-            return if path.exists() {
+            return if self.as_seen_here(path).exists() {
                 SpawnError::NoInterpreter { program }
             } else {
                 SpawnError::NotFound { program }
             };
         }
         SpawnError::Os { program, call: "posix_spawn", source }
+    }
+
+    /// A path of the child: a relative one starts at its directory.
+    fn as_seen_here(&self, path: &CStr) -> PathBuf {
+        self.directory
+            .as_deref()
+            .map_or_else(PathBuf::new, |directory| path_of(directory).to_owned())
+            .join(path_of(path))
     }
 }
 

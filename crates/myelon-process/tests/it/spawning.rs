@@ -114,6 +114,23 @@ fn a_program_is_looked_for_in_the_path_that_the_child_will_have() {
 }
 
 #[test]
+fn a_relative_directory_of_the_path_starts_at_the_childs_directory() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.0.join("bin")).unwrap();
+    folder.file("bin/tool", "#!/bin/sh\necho found\n", 0o755);
+    for path in ["bin:/bin", "/no/such/folder:bin"] {
+        assert_eq!(said(Command::new("tool").env("PATH", path).current_dir(&folder.0)), "found\n");
+    }
+    // What is in a directory of that name here is not in the child's: the search goes on. A test runs in the directory
+    // of its crate.
+    std::fs::create_dir(folder.0.join("src")).unwrap();
+    let path = format!("src:{}", folder.0.join("bin").display());
+    folder.file("bin/lib.rs", "#!/bin/sh\necho found\n", 0o755);
+    assert!(std::path::Path::new("src/lib.rs").is_file());
+    assert_eq!(said(Command::new("lib.rs").env("PATH", path).current_dir(&folder.0)), "found\n");
+}
+
+#[test]
 fn standard_streams_are_pipes_files_or_nothing() {
     let folder = Folder::new();
     let log = folder.0.join("log");
