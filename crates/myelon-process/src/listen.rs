@@ -8,12 +8,14 @@
 
 mod bind;
 mod error;
+mod identity;
 mod lock;
 mod peer;
 
 pub use error::{AcceptError, ListenError};
 pub use peer::{Credentials, peer};
 
+use self::identity::FileIdentity;
 use self::lock::Lock;
 use disruptor_mp::liveness::ProcessIdentity;
 use std::io;
@@ -67,6 +69,8 @@ pub struct Listener {
     socket: OwnedFd,
     access: Access,
     path: PathBuf,
+    /// What `bind` has made at the path.
+    file: FileIdentity,
     /// Removes its file after the socket is gone.
     lock: Lock,
     owner: ProcessIdentity,
@@ -83,9 +87,9 @@ impl Listener {
         bind::check_path(path)?;
         bind::make_directory(path, access)?;
         let lock = Lock::take(path)?;
-        bind::remove_left_over(path)?;
-        let socket = bind::listen(path, access)?;
-        Ok(Self { socket, access, path: path.to_owned(), lock, owner: ProcessIdentity::current() })
+        let made = bind::remove_left_over(path).and_then(|()| bind::listen(path, access));
+        let (socket, file) = made.inspect_err(|_| lock.remove())?;
+        Ok(Self { socket, access, path: path.to_owned(), file, lock, owner: ProcessIdentity::current() })
     }
 
     /// Where it listens.
@@ -132,8 +136,8 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // In a child of `fork` the socket belongs to the parent.
         if self.owner == ProcessIdentity::current() {
-            // The lock is still held, so no other process has made a socket here.
-            let _ = std::fs::remove_file(&self.path);
+            // The lock is still held. But the files may have been removed by hand, and made anew by another process.
+            self.file.remove(&self.path);
             self.lock.remove();
         }
     }

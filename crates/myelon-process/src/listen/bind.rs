@@ -1,10 +1,11 @@
 //! The steps by which a socket is made.
 
+use super::identity::FileIdentity;
 use super::{Access, ListenError, PATH_BYTES_MAX};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, chmod, chownat, fchmod};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, socket_with};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -55,15 +56,20 @@ pub(super) fn make_directory(path: &Path, access: Access) -> Result<(), ListenEr
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(os(path, "mkdir")(error)),
     }
+    let is_ours = |found: &Metadata| found.uid() == rustix::process::geteuid().as_raw() || found.uid() == 0;
+    let refused = |found: &Metadata| {
+        let (mode, owner) = (found.mode() & 0o7777, found.uid());
+        Err(ListenError::OpenDirectory { path: path.to_owned(), mode, owner, wanted })
+    };
+    // Another user's symlink may lead to another directory tomorrow.
+    let link = std::fs::symlink_metadata(directory).map_err(os(path, "stat of its directory"))?;
+    if !is_ours(&link) {
+        return refused(&link);
+    }
     let found = std::fs::metadata(directory).map_err(os(path, "stat of its directory"))?;
-    let (mode, owner) = (found.mode() & 0o7777, found.uid());
-    let is_ours = owner == rustix::process::geteuid().as_raw() || owner == 0;
     // The group may read the directory, but not write into it.
     let too_open = if access == Access::Owner { 0o077 } else { 0o027 };
-    match is_ours && mode & too_open == 0 {
-        true => Ok(()),
-        false => Err(ListenError::OpenDirectory { path: path.to_owned(), mode, owner, wanted }),
-    }
+    if is_ours(&found) && found.mode() & too_open == 0 { Ok(()) } else { refused(&found) }
 }
 
 /// Removes a socket that no process listens on. Call it with the lock held.
@@ -98,7 +104,7 @@ fn new_socket() -> rustix::io::Result<OwnedFd> {
 }
 
 /// Makes the socket and listens. It never has a wider mode than it should, whatever the umask is.
-pub(super) fn listen(path: &Path, access: Access) -> Result<OwnedFd, ListenError> {
+pub(super) fn listen(path: &Path, access: Access) -> Result<(OwnedFd, FileIdentity), ListenError> {
     let socket = new_socket().map_err(|error| os(path, "socket")(error.into()))?;
     // The file that `bind` makes takes the mode of the socket, less the umask.
     fchmod(&socket, Mode::from_raw_mode(0o600)).map_err(|error| os(path, "fchmod")(error.into()))?;
@@ -106,12 +112,18 @@ pub(super) fn listen(path: &Path, access: Access) -> Result<OwnedFd, ListenError
     bind(&socket, &address).map_err(|error| os(path, "bind")(error.into()))?;
     // From the last step on processes connect, so all is set before.
     let opened = give(path, access, access.of_socket()).map_err(os(path, "chown or chmod"));
-    let begun =
-        opened.and_then(|()| rustix::net::listen(&socket, BACKLOG).map_err(|error| os(path, "listen")(error.into())));
+    let file = opened.and_then(|()| match FileIdentity::at(path) {
+        Ok(Some(file)) => Ok(file),
+        gone => Err(os(path, "stat")(gone.err().unwrap_or_else(|| io::ErrorKind::NotFound.into()))),
+    });
+    let begun = file.and_then(|file| {
+        rustix::net::listen(&socket, BACKLOG).map_err(|error| os(path, "listen")(error.into()))?;
+        Ok(file)
+    });
     if begun.is_err() {
         let _ = std::fs::remove_file(path);
     }
-    begun.map(|()| socket)
+    begun.map(|file| (socket, file))
 }
 
 /// Gives a file of ours its mode, and its group if there is one. No other user writes into its directory, so the path

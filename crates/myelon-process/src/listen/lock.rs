@@ -1,16 +1,21 @@
 //! The file whose lock says that the owner of a socket lives.
 
 use super::ListenError;
-use rustix::fs::{fstat, stat};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use super::identity::FileIdentity;
+use rustix::fs::fstat;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// The mode of the file.
+const MODE: u32 = 0o600;
 
 /// A held lock. The kernel lets go of it when the process is gone, so a file that is not locked is a left-over.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
+    identity: FileIdentity,
     /// Closing it releases the lock. Programs that this process starts do not inherit it.
     _file: File,
 }
@@ -24,7 +29,7 @@ impl Lock {
         let os = |call| move |source| ListenError::Os { path: socket.to_owned(), call, source };
         loop {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            options.read(true).write(true).create(true).truncate(false).mode(MODE);
             let mut file = options.open(&path).map_err(os("open of its lock file"))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -34,26 +39,21 @@ impl Lock {
                 Err(TryLockError::Error(source)) => return Err(os("lock")(source)),
             }
             // Its owner may have removed it between the two calls: then this lock protects nothing.
-            if is_at(&file, &path).map_err(os("stat of its lock file"))? {
+            let identity = fstat(&file).map_err(|error| os("stat of its lock file")(error.into()))?;
+            let identity = FileIdentity::of(&identity);
+            if FileIdentity::at(&path).map_err(os("stat of its lock file"))? == Some(identity) {
+                // The umask has changed the mode of a new one. Without it the next process could not open the file.
+                file.set_permissions(Permissions::from_mode(MODE)).map_err(os("chmod of its lock file"))?;
                 // Only for the message of a process that finds it locked.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                return Ok(Self { path, _file: file });
+                return Ok(Self { path, identity, _file: file });
             }
         }
     }
 
-    /// Removes the file. The lock is still held, so the file is ours.
+    /// Removes the file, unless it is already another one.
     pub(super) fn remove(&self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = fstat(file)?;
-    match stat(path) {
-        Ok(there) => Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)),
-        Err(rustix::io::Errno::NOENT) => Ok(false),
-        Err(error) => Err(error.into()),
+        self.identity.remove(&self.path);
     }
 }
 

@@ -166,6 +166,55 @@ fn a_file_that_is_no_socket_is_not_removed() {
     std::fs::write(place.socket(), "of the user").unwrap();
     assert!(matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::OtherFile { .. })));
     assert_eq!(std::fs::read_to_string(place.socket()).unwrap(), "of the user");
+    assert_eq!(place.files(), 1, "no lock file is left");
+}
+
+#[test]
+fn a_process_whose_files_were_removed_by_hand_does_not_remove_those_of_the_next_owner() {
+    let place = Place::new();
+    let first = Listener::bind(place.socket(), Access::Owner).unwrap();
+    // As a start script does that cleans up before it starts the program again.
+    std::fs::remove_dir_all(&place.0).unwrap();
+    let second = Listener::bind(place.socket(), Access::Owner).unwrap();
+    drop(first);
+    UnixStream::connect(second.path()).unwrap();
+    assert!(matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::InUse { .. })));
+    drop(second);
+    assert_eq!(place.files(), 0);
+}
+
+#[test]
+fn a_directory_that_is_the_symlink_of_another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can give a symlink to another user");
+    }
+    let (place, link) = (Place::new(), Place::new());
+    drop(Listener::bind(place.socket(), Access::Owner).unwrap());
+    std::os::unix::fs::symlink(&place.0, &link.0).unwrap();
+    // A link of our own is as good as the directory.
+    drop(Listener::bind(link.socket(), Access::Owner).unwrap());
+    std::os::unix::fs::lchown(&link.0, Some(STRANGER), Some(STRANGER)).unwrap();
+    let refused = Listener::bind(link.socket(), Access::Owner);
+    std::fs::remove_file(&link.0).unwrap();
+    assert!(matches!(refused, Err(ListenError::OpenDirectory { owner: STRANGER, .. })), "{refused:?}");
+    assert_eq!(place.files(), 0);
+}
+
+#[test]
+fn an_owner_is_known_to_the_next_process_whatever_the_umask_is() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can become another user");
+    }
+    let place = Place::new();
+    // Not root, which may open every file.
+    let mut child = fork_then(|| {
+        let user = rustix::process::Uid::from_raw(STRANGER);
+        rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o777));
+        let _first = Listener::bind(place.socket(), Access::Owner).unwrap();
+        i32::from(!matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::InUse { .. })))
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
 
 #[test]
