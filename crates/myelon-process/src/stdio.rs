@@ -17,9 +17,9 @@ use std::os::fd::OwnedFd;
 /// assert!(child.wait(Patience::Endless).is_some_and(|ended| ended.is_success()));
 ///
 /// // A file, or any other descriptor:
-/// let log = std::fs::File::create(std::env::temp_dir().join("myelon-process-doc.log"))?;
-/// Command::new("true").stdout(log).spawn()?.wait(Patience::Endless);
-/// # std::fs::remove_file(std::env::temp_dir().join("myelon-process-doc.log"))?;
+/// let path = std::env::temp_dir().join(format!("worker-{}.log", std::process::id()));
+/// Command::new("true").stdout(std::fs::File::create(&path)?).spawn()?.wait(Patience::Endless);
+/// # std::fs::remove_file(path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
