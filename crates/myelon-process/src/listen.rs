@@ -87,9 +87,10 @@ impl Listener {
         bind::check_path(path)?;
         bind::make_directory(path, access)?;
         let lock = Lock::take(path)?;
-        let made = bind::remove_left_over(path).and_then(|()| bind::listen(path, access));
-        let (socket, file) = made.inspect_err(|_| lock.remove())?;
-        Ok(Self { socket, access, path: path.to_owned(), file, lock, owner: ProcessIdentity::current() })
+        let made = bind::remove_left_over(path, lock.left()).and_then(|()| bind::listen(path, access));
+        let (socket, made) = made.inspect_err(|_| lock.remove())?;
+        lock.note(made);
+        Ok(Self { socket, access, path: path.to_owned(), file: made.file, lock, owner: ProcessIdentity::current() })
     }
 
     /// Where it listens.

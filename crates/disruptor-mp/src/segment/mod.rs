@@ -67,6 +67,8 @@ pub use name::{
     portable_shm_segment_name,
 };
 pub use options::CreateOptions;
+#[doc(hidden)]
+pub use owner::Registered;
 pub use owner::fork_epoch;
 pub(crate) use owner::{COLLECTOR, Claim, PRODUCER, Spare};
 pub use permissions::Permissions;

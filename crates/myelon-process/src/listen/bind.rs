@@ -1,6 +1,6 @@
 //! The steps by which a socket is made.
 
-use super::identity::FileIdentity;
+use super::identity::Made;
 use super::{Access, ListenError, PATH_BYTES_MAX};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, chmod, chownat, fchmod};
 use rustix::io::Errno;
@@ -73,12 +73,15 @@ pub(super) fn make_directory(path: &Path, access: Access) -> Result<(), ListenEr
 }
 
 /// Removes a socket that no process listens on. Call it with the lock held.
-pub(super) fn remove_left_over(path: &Path) -> Result<(), ListenError> {
+/// `left` is what the owner before has made: it held the lock, so it
+/// is gone, even if a child that it has forked keeps its socket open.
+pub(super) fn remove_left_over(path: &Path, left: Option<Made>) -> Result<(), ListenError> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => Err(ListenError::OtherFile { path: path.to_owned() }),
         Ok(_) => {
             // A program that knows no lock file may listen on it.
-            if is_listening(path).map_err(os(path, "connect"))? {
+            let is_of_owner = left.is_some() && Made::at(path).ok() == left;
+            if !is_of_owner && is_listening(path).map_err(os(path, "connect"))? {
                 return Err(ListenError::InUse { path: path.to_owned(), pid: None });
             }
             std::fs::remove_file(path).map_err(os(path, "unlink"))
@@ -104,7 +107,7 @@ fn new_socket() -> rustix::io::Result<OwnedFd> {
 }
 
 /// Makes the socket and listens. It never has a wider mode than it should, whatever the umask is.
-pub(super) fn listen(path: &Path, access: Access) -> Result<(OwnedFd, FileIdentity), ListenError> {
+pub(super) fn listen(path: &Path, access: Access) -> Result<(OwnedFd, Made), ListenError> {
     let socket = new_socket().map_err(|error| os(path, "socket")(error.into()))?;
     // The file that `bind` makes takes the mode of the socket, less the umask.
     fchmod(&socket, Mode::from_raw_mode(0o600)).map_err(|error| os(path, "fchmod")(error.into()))?;
@@ -112,18 +115,15 @@ pub(super) fn listen(path: &Path, access: Access) -> Result<(OwnedFd, FileIdenti
     bind(&socket, &address).map_err(|error| os(path, "bind")(error.into()))?;
     // From the last step on processes connect, so all is set before.
     let opened = give(path, access, access.of_socket()).map_err(os(path, "chown or chmod"));
-    let file = opened.and_then(|()| match FileIdentity::at(path) {
-        Ok(Some(file)) => Ok(file),
-        gone => Err(os(path, "stat")(gone.err().unwrap_or_else(|| io::ErrorKind::NotFound.into()))),
-    });
-    let begun = file.and_then(|file| {
+    let made = opened.and_then(|()| Made::at(path).map_err(os(path, "stat")));
+    let begun = made.and_then(|made| {
         rustix::net::listen(&socket, BACKLOG).map_err(|error| os(path, "listen")(error.into()))?;
-        Ok(file)
+        Ok(made)
     });
     if begun.is_err() {
         let _ = std::fs::remove_file(path);
     }
-    begun.map(|file| (socket, file))
+    begun.map(|made| (socket, made))
 }
 
 /// Gives a file of ours its mode, and its group if there is one. No other user writes into its directory, so the path

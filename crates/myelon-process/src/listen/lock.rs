@@ -1,23 +1,34 @@
 //! The file whose lock says that the owner of a socket lives.
+//!
+//! It contains one line: the pid of the owner, and which socket it has made.
 
 use super::ListenError;
-use super::identity::FileIdentity;
-use rustix::fs::fstat;
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use super::identity::{FileIdentity, Made};
+use disruptor_mp::__private::Registered;
+use rustix::fs::{FlockOperation, Mode, fchmod, flock, fstat, ftruncate};
+use rustix::io::{Errno, pread, pwrite};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The mode of the file.
 const MODE: u32 = 0o600;
+
+/// More than the line of the file can have.
+const LINE_BYTES_MAX: usize = 256;
 
 /// A held lock. The kernel lets go of it when the process is gone, so a file that is not locked is a left-over.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
     identity: FileIdentity,
-    /// Closing it releases the lock. Programs that this process starts do not inherit it.
-    _file: File,
+    /// Closing it releases the lock. Neither programs that this process starts nor its forked children inherit it: a
+    /// child that lives longer would be taken for the owner.
+    file: Registered,
+    /// The socket that the owner before has left.
+    left: Option<Made>,
 }
 
 impl Lock {
@@ -26,28 +37,50 @@ impl Lock {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let os = |call| move |source| ListenError::Os { path: socket.to_owned(), call, source };
+        let os = |call| move |source: io::Error| ListenError::Os { path: socket.to_owned(), call, source };
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(MODE);
-            let mut file = options.open(&path).map_err(os("open of its lock file"))?;
-            match file.try_lock() {
+            let file = Registered::open(|| Ok(options.open(&path)?.into())).map_err(os("open of its lock file"))?;
+            let open = file.descriptor().expect("this process has opened it");
+            match flock(open, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(ListenError::InUse { path: socket.to_owned(), pid: pid_in(&mut file) });
+                Err(Errno::WOULDBLOCK) => {
+                    let pid = line_in(open).and_then(|line| line.split(' ').next()?.parse().ok());
+                    return Err(ListenError::InUse { path: socket.to_owned(), pid });
                 }
-                Err(TryLockError::Error(source)) => return Err(os("lock")(source)),
+                Err(error) => return Err(os("lock")(error.into())),
             }
             // Its owner may have removed it between the two calls: then this lock protects nothing.
-            let identity = fstat(&file).map_err(|error| os("stat of its lock file")(error.into()))?;
+            let identity = fstat(open).map_err(|error| os("stat of its lock file")(error.into()))?;
             let identity = FileIdentity::of(&identity);
             if FileIdentity::at(&path).map_err(os("stat of its lock file"))? == Some(identity) {
                 // The umask has changed the mode of a new one. Without it the next process could not open the file.
-                file.set_permissions(Permissions::from_mode(MODE)).map_err(os("chmod of its lock file"))?;
-                // Only for the message of a process that finds it locked.
-                let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                return Ok(Self { path, identity, _file: file });
+                fchmod(open, Mode::from_raw_mode(MODE)).map_err(|error| os("chmod of its lock file")(error.into()))?;
+                let left = line_in(open).and_then(|line| line.split_once(' ')?.1.parse().ok());
+                let lock = Self { path, identity, file, left };
+                lock.write("");
+                return Ok(lock);
             }
+        }
+    }
+
+    /// The socket that the owner before has made and not removed.
+    pub(super) fn left(&self) -> Option<Made> {
+        self.left
+    }
+
+    /// Notes the socket that this owner has made.
+    pub(super) fn note(&self, made: Made) {
+        self.write(&format!(" {made}"));
+    }
+
+    /// Writes our pid and `rest`. Without it there is no more than a message with less in it, and a left-over is asked
+    /// whether a process listens on it.
+    fn write(&self, rest: &str) {
+        if let Some(open) = self.file.descriptor() {
+            let line = format!("{}{rest}", std::process::id());
+            let _ = ftruncate(open, 0).and_then(|()| pwrite(open, line.as_bytes(), 0));
         }
     }
 
@@ -57,10 +90,10 @@ impl Lock {
     }
 }
 
-fn pid_in(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    text.parse().ok()
+fn line_in(file: BorrowedFd<'_>) -> Option<String> {
+    let mut bytes = [0; LINE_BYTES_MAX];
+    let len = pread(file, &mut bytes, 0).ok()?;
+    String::from_utf8(bytes[..len].to_vec()).ok()
 }
 
 #[cfg(test)]

@@ -126,6 +126,41 @@ fn what_a_killed_process_has_left_is_replaced_and_a_stopped_one_is_not() {
 }
 
 #[test]
+#[ignore = "runs as a victim"]
+fn victim_that_listens_and_forks() {
+    if !is_victim() {
+        return;
+    }
+    let _listener = Listener::bind(std::env::var_os(SOCKET).unwrap(), Access::Owner).unwrap();
+    let _child = fork_then(|| {
+        // It outlives its parent, until its input ends.
+        rustix::process::set_parent_process_death_signal(None).unwrap();
+        rustix::io::write(std::io::stdout(), b"FORKED\n").unwrap();
+        while rustix::io::read(std::io::stdin(), &mut [0; 16]).is_ok_and(|len| len > 0) {}
+        0
+    });
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_forked_child_does_not_keep_the_socket_of_a_killed_parent() {
+    let place = Place::new();
+    let victim = Respawn::test(test_name!(victim_that_listens_and_forks)).env(SOCKET, place.socket()).piped_stdin();
+    let mut victim = victim.spawn();
+    victim.wait_line("FORKED");
+    assert!(
+        matches!(Listener::bind(place.socket(), Access::Owner), Err(ListenError::InUse { .. })),
+        "its parent lives"
+    );
+    victim.kill_and_reap();
+    // The child still has the descriptor of the socket.
+    let listener = Listener::bind(place.socket(), Access::Owner).unwrap();
+    let _client = UnixStream::connect(listener.path()).unwrap();
+    accept(&listener).unwrap();
+    victim.close_stdin();
+}
+
+#[test]
 fn a_path_never_has_two_owners_while_others_come_and_go() {
     let place = Place::new();
     let owners = AtomicUsize::new(0);

@@ -227,15 +227,18 @@ pub(crate) fn watch() -> io::Result<()> {
 /// A lock descriptor that a forked child does not inherit. Closed on drop, except in a child, where the handler has
 /// closed it already and its number may belong to another file.
 #[derive(Debug)]
-pub(super) struct Registered {
+pub struct Registered {
     descriptor: RawFd,
     entry: usize,
     epoch: u32,
 }
 
 impl Registered {
-    /// Opens and registers in one step: no fork can fall in between.
-    pub(super) fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Self> {
+    /// Opens and registers in one step: no fork can fall in between. `open` must not come here again.
+    ///
+    /// # Errors
+    /// That of `open`, or the C library had no memory for the handlers.
+    pub fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Self> {
         watch()?;
         GATE.with(|inherited| {
             let descriptor = open()?.into_raw_fd();
@@ -244,7 +247,7 @@ impl Registered {
     }
 
     /// The descriptor, or `None` in a child of the process that opened it.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: in the process that opened it, it stays open until `drop`, which the borrow of `self` excludes.
         (self.epoch == fork_epoch()).then(|| unsafe { BorrowedFd::borrow_raw(self.descriptor) })
     }

@@ -24,13 +24,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub(super) use crate::liveness::ProcessIdentity;
-pub use fork::fork_epoch;
 pub(super) use fork::watch as watch_forks;
 pub(super) use fork::{ForkSafe, Part};
+pub use fork::{Registered, fork_epoch};
 
 use super::backend::HeapMemory;
 use crate::step::turn;
-use fork::Registered;
 
 /// The lock byte of the producer.
 pub(crate) const PRODUCER: u32 = 0;
