@@ -69,7 +69,16 @@ pub(super) fn make_directory(path: &Path, access: Access) -> Result<(), ListenEr
     let found = std::fs::metadata(directory).map_err(os(path, "stat of its directory"))?;
     // The group may read the directory, but not write into it.
     let too_open = if access == Access::Owner { 0o077 } else { 0o027 };
-    if is_ours(&found) && found.mode() & too_open == 0 { Ok(()) } else { refused(&found) }
+    if !is_ours(&found) || found.mode() & too_open != 0 {
+        return refused(&found);
+    }
+    match access {
+        Access::Group(wanted) if found.gid() != wanted || found.mode() & 0o010 == 0 => {
+            let (mode, group) = (found.mode() & 0o7777, found.gid());
+            Err(ListenError::ClosedDirectory { path: path.to_owned(), mode, group, wanted })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes a socket that no process listens on. Call it with the lock held.

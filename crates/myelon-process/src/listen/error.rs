@@ -45,6 +45,23 @@ pub enum ListenError {
         /// The mode that it should have.
         wanted: u32,
     },
+    /// The group that may connect cannot enter the directory, for example because it was made for a socket without a
+    /// group. Give it that group and the mode 0710, or remove it: it is made so.
+    #[error(
+        "the socket `{}` cannot be made: its directory has mode {mode:04o} and group {group}, so that group {wanted} could not connect; \
+         give it that group and mode 0710, or remove it",
+        path.display()
+    )]
+    ClosedDirectory {
+        /// The path.
+        path: PathBuf,
+        /// The mode of its directory.
+        mode: u32,
+        /// The group of its directory.
+        group: u32,
+        /// The group that may connect.
+        wanted: u32,
+    },
     /// Another process listens here. End it, or choose another path.
     #[error("the socket `{}` belongs to a process that runs{}; end it or choose another path", path.display(), named(*pid))]
     InUse {

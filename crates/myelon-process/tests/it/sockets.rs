@@ -219,6 +219,21 @@ fn a_process_whose_files_were_removed_by_hand_does_not_remove_those_of_the_next_
 }
 
 #[test]
+fn a_directory_that_the_group_cannot_enter_is_refused() {
+    let place = Place::new();
+    drop(Listener::bind(place.socket(), Access::Owner).unwrap());
+    let ours = std::fs::metadata(&place.0).unwrap().gid();
+    // It was made for a socket without a group.
+    let error = Listener::bind(place.socket(), Access::Group(ours)).unwrap_err();
+    assert!(error.to_string().contains(&format!("mode 0700 and group {ours}, so that group {ours} could")), "{error}");
+    set_mode(&place.0, 0o710);
+    let other = Listener::bind(place.socket(), Access::Group(ours + 1)).unwrap_err();
+    assert!(matches!(other, ListenError::ClosedDirectory { group, wanted, .. } if (group, wanted) == (ours, ours + 1)));
+    Listener::bind(place.socket(), Access::Group(ours)).unwrap();
+    assert_eq!(place.files(), 0);
+}
+
+#[test]
 fn a_directory_that_is_the_symlink_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
         skip!("only root can give a symlink to another user");
