@@ -14,7 +14,8 @@ type Request = (Prepared, Sender<Result<Child, SpawnError>>);
 ///
 /// The kernel ties a parent-death signal ([`die_with_parent`](crate::orphan::die_with_parent)) to the *thread* that has
 /// started the child, not to its process. A child that was started by a thread of a pool or of a test dies when that
-/// thread ends. The children of a nursery die when the nursery is dropped, or when its process is gone.
+/// thread ends. A child of a nursery that has made that call dies when the nursery is dropped, or when its process is
+/// gone. A child that has not made it runs on.
 ///
 /// ```
 /// use myelon_process::orphan::Parent;
