@@ -1,11 +1,12 @@
-//! What a new producer does about consumers that have not joined yet, and which consumers it looks at.
+//! How a new producer waits for consumers, and which consumers it waits for and counts.
 
 use crate::ring::memory::layout::DEFAULT_MAX_CONSUMERS;
 use std::time::Duration;
 
 /// What a new producer does about consumers that have not joined yet.
 ///
-/// In every mode, every registered consumer gates from the moment its join is complete.
+/// In every mode, each consumer gates as soon as it has joined: the producer does not overwrite what that consumer has
+/// not read.
 ///
 /// ```
 /// use disruptor_mp::{CoordinationMode, SharedDisruptorBuilder};
@@ -13,7 +14,7 @@ use std::time::Duration;
 ///
 /// # let name = disruptor_mp::portable_shm_segment_name("doc");
 /// let both = CoordinationMode::WaitForConsumers { min_consumers: 2, timeout: Duration::from_millis(1) };
-/// // Fails if they have not joined in time, and leaves nothing: start them, and build again.
+/// // If they have not joined in time, this fails and leaves no ring: start the consumers, and build again.
 /// let producer = SharedDisruptorBuilder::<u64>::new(&name, 1024).with_coordination(both).build_producer(|| 0);
 /// assert!(producer.is_err_and(|error| error.is_timed_out()));
 /// ```
@@ -28,22 +29,23 @@ pub enum CoordinationMode {
     Immediate,
     /// `build_producer` returns once this many consumers have joined, or fails with `CoordinationTimeout`.
     WaitForConsumers {
-        /// How many of the consumers that the discovery mode selects: at least 1, at most its entries.
+        /// How many consumers to wait for, of those that the discovery mode selects: at least 1, and at most as many as
+        /// it has entries for.
         min_consumers: usize,
         /// How long to wait. Zero looks once, [`Duration::MAX`] waits without end.
         timeout: Duration,
     },
-    /// Publishes at once, and holds the first `max_buffer` events until the expected consumers have joined; one
-    /// that joins before that starts with event 0. A full buffer is a full ring: publishing waits.
+    /// Publishes at once, and keeps the first `max_buffer` events until the expected consumers have joined. A consumer
+    /// that joins before that starts with event 0. When the buffer is full, publishing waits, as on a full ring.
     BufferUntilConsumers {
-        /// How many events to hold, at most the ring's slots. For a ring of records, how many bytes: those of its
-        /// records, each with its header of 16 bytes and rounded up to 64.
+        /// How many events to keep, at most as many as the ring has slots. For a ring of records: how many bytes. A
+        /// record counts with its header of 16 bytes, rounded up to a multiple of 64.
         max_buffer: usize,
     },
 }
 
-/// Which consumers start-up coordination, `get_consumer_count` and the required set look at. It does not change which
-/// consumers gate: all do.
+/// Which consumers count for start-up coordination, for `get_consumer_count` and as required consumers. All consumers
+/// gate, whatever the mode.
 ///
 /// ```
 /// use disruptor_mp::{SharedConsumer, SharedDisruptorBuilder};
@@ -63,28 +65,29 @@ pub enum CoordinationMode {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DiscoveryMode {
-    /// No consumer is waited for; all are counted.
+    /// The producer waits for no consumer, and counts all.
     Disabled,
     /// Consumers whose id begins with the prefix.
     Enabled {
-        /// Entries in the ring's table for those consumers; one more of them gets `TableFull`. The table has four more
-        /// entries for consumers with other ids; one more of those gets `NoPlaceForOthers`. Without a prefix all
-        /// entries are for any id: the fifth beyond this number gets `TableFull`.
+        /// Entries in the ring's table for those consumers. If all of them are in use, the next such consumer gets
+        /// `TableFull`. The table has four more entries for consumers with other ids. If those are in use, the next one
+        /// gets `NoPlaceForOthers`. Without a prefix, all entries, with the four, are for any id; if all are in use,
+        /// the next consumer gets `TableFull`.
         max_consumers: usize,
-        /// Only ids with this prefix; `None`: all. An empty prefix is refused.
+        /// The prefix of the ids. `None`: all ids. An empty prefix is refused.
         consumer_prefix: Option<String>,
-        /// How often start-up looks; zero looks without a pause. No pause is longer than a second or than the rest of
-        /// the timeout. After start-up nothing is scanned.
+        /// The pause between two looks at the table during start-up; zero: no pause. No pause is longer than a second
+        /// or than the rest of the timeout. After start-up the producer does not scan the table.
         scan_interval: Duration,
     },
 }
 
-/// How often start-up coordination looks at the table.
+/// The pause between two looks of start-up coordination at the table.
 pub const fn default_scan_interval_duration() -> Duration {
     Duration::from_millis(1)
 }
 
-/// How long start-up coordination waits unless told otherwise.
+/// How long start-up coordination waits unless the program sets another time.
 pub const fn default_coordination_timeout_duration() -> Duration {
     Duration::from_secs(15)
 }

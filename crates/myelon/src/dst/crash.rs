@@ -1,14 +1,15 @@
-//! Ends in the state in which a killed process leaves them.
+//! Brings ends into the state in which a killed process leaves them.
 
 use crate::codec::Codec;
 use crate::transport::{Format, TransportConsumer, TransportProducer};
 use crate::typed_transport::{TypedConsumer, TypedProducer};
 use disruptor_mp::__private::ends::{HasConsumer, HasProducer};
 
-/// An end that can die without closing its ring.
+/// A producer or a consumer that can die as if its process were killed.
 pub trait Crash {
-    /// Dies: the ring is not closed, the table is not left, no peer is woken. The locks are free, as the kernel would
-    /// free them. Leak a message that is held with [`std::mem::forget`] before; otherwise it would acknowledge itself.
+    /// Dies: the end does not close the ring, keeps its entry in the table of consumers, and wakes no peer. Its locks
+    /// are released, as the kernel releases those of a killed process. Before this call, leak each message that the end
+    /// has handed out, with [`std::mem::forget`]: its drop would acknowledge it.
     fn crash(self);
 }
 

@@ -1,4 +1,4 @@
-//! Cases of peers' rings, which join the cases of our ring.
+//! Cases of the rings of other libraries (*peers*), which are added to the cases of our rings.
 
 use super::limits;
 use super::ring::SLOTS_MANY;
@@ -9,8 +9,8 @@ use crate::ring::throughput::Throughput;
 use crate::schedule::Case;
 use crate::workload::Workload;
 
-/// Adds round trips and rates to the `cases` of a run, through rings with as many slots as ours, if their reference is
-/// among them.
+/// Adds the peers' round trips and rates to the `cases` of a run. Their rings have as many slots as ours. A case is
+/// added only if the case that it is compared with is in the run.
 pub(crate) fn join(cases: &mut Vec<Case>) {
     let (cache_line, word_ring) = (limits::cache_line_case(), limits::word_ring_case());
     let round_trip = |payload_bytes| {

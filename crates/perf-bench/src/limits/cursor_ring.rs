@@ -1,4 +1,4 @@
-//! The upper bound of every rate: a ring that only passes words on, in batches.
+//! The upper bound of every rate: a ring that does nothing but pass words on, in batches.
 
 use std::time::Instant;
 
@@ -8,14 +8,14 @@ use crate::side::{Measurement, Side, Stop};
 use crate::stats::{Unit, sum_below};
 use crate::subject::Subject;
 
-/// A ring of bare words between two cursors: no stamps, no membership, no waiting but spinning.
+/// A ring of words between two cursors, without stamps and without a table of consumers. Both ends spin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CursorRing {
-    /// How many words fit: a power of two, and at least two batches.
+    /// How many words the ring has: a power of two, and at least two batches.
     pub(crate) slots: usize,
 }
 
-/// Words that are published together: a cursor's line then moves once for eight lines of words.
+/// Words that are published together: so the line of a cursor moves once for eight lines of words.
 const BATCH: usize = 64;
 /// Batches between two looks at the clock.
 const BATCHES_PER_LOOK: usize = 1024;
@@ -49,7 +49,7 @@ impl Subject for CursorRing {
                     published.publish(next as u64);
                 }
             }
-            // Zero means "goes on", and there was at least one batch.
+            // In `end`, zero means that the producer goes on. There was at least one batch, so `next` is not zero.
             end.publish(next as u64);
             Ok(None)
         })

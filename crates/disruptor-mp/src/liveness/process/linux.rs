@@ -15,11 +15,11 @@ use rustix::process::Pid;
 
 use super::{ProcessFacts, ProcessIdentity, ProcessState, Throttling};
 
-/// Where version 2 of the cgroup file system is mounted by convention. If version 1 is mounted there, the files and
-/// therefore the facts are missing.
+/// Where version 2 of the cgroup file system is mounted by convention. If version 1 is mounted there, the files do not
+/// exist, so these facts are missing from a report.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Longer than any of the files that we read.
+/// A limit for what is read of a file: each of the files is shorter.
 const FILE_LEN_MAX: u64 = 64 * 1024;
 
 pub(super) fn current_pid() -> u32 {
@@ -35,7 +35,7 @@ pub(super) fn identify(pid: u32) -> ProcessIdentity {
     let pid_namespace = fs::metadata("/proc/self/ns/pid").ok().map(|namespace| namespace.ino());
     match (start_time_ticks, pid_namespace) {
         (Some(start_time_ticks), Some(pid_namespace)) => ProcessIdentity { pid, start_time_ticks, pid_namespace },
-        // Half an identity would look like another process.
+        // An identity with only one of the two values would look like that of another process.
         _ => ProcessIdentity { pid, start_time_ticks: 0, pid_namespace: 0 },
     }
 }
@@ -48,8 +48,8 @@ pub(super) fn look_up(identity: &ProcessIdentity) -> Result<ProcessFacts, Proces
     let process = ProcessDirectory::open(identity.pid)?;
     let stat = process.read("stat").map_err(|error| state_behind(error, identity.pid))?;
     let stat = Stat::parse(&stat).ok_or(ProcessState::Unknown)?;
-    // Compared by one clock: a process of another time namespace has read its own start time from another clock than
-    // ours.
+    // Both start times must be of the same clock: a process of another time namespace has read its own start time by
+    // another clock than ours.
     if stat.start_by_machine_clock().ok_or(ProcessState::Unknown)? != identity.start_time_ticks {
         return Err(ProcessState::Gone);
     }
@@ -57,20 +57,20 @@ pub(super) fn look_up(identity: &ProcessIdentity) -> Result<ProcessFacts, Proces
     if matches!(state, ProcessState::Zombie | ProcessState::Gone) {
         return Err(state);
     }
-    // Facts that are missing from here on (the process may be ending at this moment) are only not reported.
+    // From here on, a fact that cannot be read is left out of the report: the process may be ending at this moment.
     let wchan = process.read("wchan").ok().and_then(|wchan| parse_wchan(&wchan));
     let group = process.read("cgroup").ok().and_then(|cgroup| parse_cgroup(&cgroup));
     let throttled = group.and_then(|group| throttling(Path::new(CGROUP_ROOT), &group));
     Ok(ProcessFacts { pid: identity.pid, state, wchan, throttled })
 }
 
-/// Whether `/proc` shows us under our pid. It does not if the `/proc` of another pid namespace is mounted.
+/// Whether `/proc` shows us under our pid. If the `/proc` of another pid namespace is mounted, it shows another pid.
 fn proc_numbers_as_we_do() -> bool {
     fs::read_link("/proc/self").is_ok_and(|ourselves| ourselves == Path::new(&current_pid().to_string()))
 }
 
-/// `/proc/<pid>`, held open. It belongs to the process and not to the number: once the process is gone, reads fail, so
-/// no facts of a successor are mixed in.
+/// The directory `/proc/<pid>`, which is kept open. An open directory belongs to the process and not to its pid. When
+/// the process is gone, reads fail, so no facts of a later process with the same pid are mixed in.
 struct ProcessDirectory(OwnedFd);
 
 impl ProcessDirectory {
@@ -88,7 +88,7 @@ impl ProcessDirectory {
     }
 }
 
-/// The state of a process that `/proc` does not show.
+/// The state of a process whose files in `/proc` could not be read because of `error`.
 fn state_behind(error: io::Error, pid: u32) -> ProcessState {
     if !matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) {
         return ProcessState::Unknown;
@@ -97,7 +97,7 @@ fn state_behind(error: io::Error, pid: u32) -> ProcessState {
     // itself and sends nothing.
     let exists = i32::try_from(pid).ok().and_then(Pid::from_raw).map(rustix::process::test_kill_process);
     match exists {
-        // A number that no process can have, or that no process has.
+        // No process can have this pid, or no process has it.
         None | Some(Err(Errno::SRCH)) => ProcessState::Gone,
         Some(_) => ProcessState::Unknown,
     }
@@ -137,7 +137,7 @@ impl Stat {
             b'S' => ProcessState::Sleeping,
             b'D' => ProcessState::DiskSleep,
             b'T' | b't' => ProcessState::Stopped,
-            // A process whose first thread has ended while others go on looks like this too, and it is alive.
+            // A process whose first thread has ended while other threads run has this letter, too, and it is alive.
             b'Z' if self.threads > 1 => ProcessState::Unknown,
             b'Z' => ProcessState::Zombie,
             b'X' | b'x' => ProcessState::Gone,
@@ -151,16 +151,16 @@ fn clock_offset_ticks() -> Option<i64> {
     // A kernel without time namespaces has one clock.
     let Ok(offsets) = fs::read("/proc/self/timens_offsets") else { return Some(0) };
     let namespace = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|namespace| namespace.ino()).ok();
-    // The file shows the clock that our children will have. A process that has asked for another clock and has not
-    // forked yet has two.
+    // The file shows the clock that our children will have. If a process has asked for another clock and has not forked
+    // yet, its own clock and that of its children differ.
     if namespace("time")? != namespace("time_for_children")? {
         return None;
     }
     parse_boot_offset(&offsets)?.checked_mul(i64::try_from(rustix::param::clock_ticks_per_second()).ok()?)
 }
 
-/// The seconds by which a namespace's boot clock is ahead. `None` for an offset with a fraction of a second: ticks
-/// would be off by one.
+/// The seconds by which a namespace's boot clock is ahead of the machine's. `None` for an offset with a fraction of a
+/// second: the start time in ticks could be wrong by one.
 fn parse_boot_offset(content: &[u8]) -> Option<i64> {
     let line = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"boottime"))?;
     let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -168,7 +168,7 @@ fn parse_boot_offset(content: &[u8]) -> Option<i64> {
     (fields.next()? == b"0").then_some(seconds)
 }
 
-/// The kernel function in which the thread waits. The kernel writes `0` for "none" and for "not permitted".
+/// The kernel function in which the thread waits. The kernel writes `0` if there is none, and if we may not know it.
 fn parse_wchan(content: &[u8]) -> Option<String> {
     let name = content.trim_ascii();
     // It must be a kernel symbol: other characters could garble a terminal.
@@ -176,7 +176,7 @@ fn parse_wchan(content: &[u8]) -> Option<String> {
     (is_symbol && !name.is_empty() && name != b"0").then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-/// The path of the version 2 group, relative to the root of the hierarchy.
+/// The path of the process's control group of version 2, relative to the root of the hierarchy.
 fn parse_cgroup(content: &[u8]) -> Option<PathBuf> {
     let path = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::/"))?;
     let path = Path::new(OsStr::from_bytes(path));
@@ -185,8 +185,8 @@ fn parse_cgroup(content: &[u8]) -> Option<PathBuf> {
     is_below.then(|| path.to_owned())
 }
 
-/// The longest throttling of `group` and its enclosing groups. All of them are asked: the limit of a container often
-/// belongs to an outer group, whose processes are throttled together.
+/// The longest throttling of `group` and of the groups that enclose it. The limit of a container often belongs to an
+/// outer group, whose processes are throttled together.
 fn throttling(root: &Path, group: &Path) -> Option<Throttling> {
     let of = |group: &Path| parse_cpu_stat(&fs::read(root.join(group).join("cpu.stat")).ok()?);
     group.ancestors().filter_map(of).max_by_key(|throttling| throttling.time)

@@ -1,8 +1,9 @@
-//! Makes ends: create, take over or replace for a producer; open and join for a consumer; open read-only for a tap.
+//! Makes ends: a producer creates, takes over or replaces a ring; a consumer opens and joins it; a tap opens it
+//! read-only.
 //!
 //! ```text
 //! attach      a consumer or a tap of an existing ring
-//! possess     how a producer gets its segment: new, of a dead producer, or a replacement
+//! possess     how a producer gets its segment: a new one, that of a dead producer, or a replacement
 //! agreement   whether an existing ring is what this program asks for
 //! ```
 
@@ -35,7 +36,7 @@ use std::sync::Arc;
 pub(crate) struct ProducerRequest {
     pub(crate) place: Place,
     pub(crate) capacity: usize,
-    /// Entries in the table for the consumers that are asked for.
+    /// Entries in the table for the consumers that the program expects.
     pub(crate) places: usize,
     pub(crate) max_buffer: Option<usize>,
     pub(crate) content_tag: Option<String>,
@@ -68,7 +69,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
     let announce = Announce::best();
     memory.control().producer.identity.store(ProcessIdentity::current());
     let core = if origin == Origin::TookOver {
-        // One more reign; wrapping is harmless, the number is for people.
+        // The number of reigns is only for people, so it does no harm if it wraps.
         memory.control().producer.reign.fetch_add(1, Ordering::Relaxed);
         Sequencer::take_over(memory, announce)
     } else {
@@ -77,7 +78,7 @@ pub(crate) fn producer<S: Carries>(request: ProducerRequest) -> MultiProcessResu
     Ok(ProducerBase::new(core, claim, spare, origin, request.wait, request.selection))
 }
 
-/// A ring that carries this, mapped read-only.
+/// The existing ring at `place`, mapped read-only, if it carries `S` and has this capacity (0: any).
 pub(crate) fn observed<S: Carries>(place: &Place, capacity: usize) -> MultiProcessResult<Mapped<S>> {
     let segment = Segment::open(place, S::Form::KIND, Access::ReadOnly)
         .map_err(|error| MultiProcessError::from_open(place, error))?;

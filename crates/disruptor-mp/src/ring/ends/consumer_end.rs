@@ -1,5 +1,5 @@
-//! What consumers of events and of records have in common: their waits, and what they say of their ring. Users see it
-//! through `consumer_face`.
+//! What consumers of events and of records have in common: how they wait, and what they say about their ring. Users
+//! call it through `consumer_face`.
 
 use super::consumer_side::{ConsumerSide, Parting};
 use super::error::ConsumeError;
@@ -19,13 +19,13 @@ use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, W
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a consumer knows of its ring besides what it reads. Users get no access to it: if it were exchanged for another
-/// consumer's, it would move record numbers from one ring to another.
+/// The part of a consumer that does not depend on what it reads. Users get no access to it: if they swapped the parts of
+/// two consumers, record numbers would move from one ring to another.
 pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
-    /// Borrowed by a wait, beside the waiter.
+    /// A wait borrows it and the waiter at the same time, so the two are separate fields.
     pub(super) side: ConsumerSide<S>,
-    /// The generation of the ring from which it has moved over.
+    /// The generation of the older ring from which the consumer has moved to this one.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "asked by doorbells, which only Linux has"))]
     pub(super) comes_from: Option<u64>,
     counts_in: Option<CountersFile>,
@@ -61,7 +61,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.abandon();
     }
 
-    /// Waits until a look finds something: an event, a record, or what is between records.
+    /// Waits until a look finds something: an event, a record, or a gap between records.
     pub(super) fn wait_until_readable(&mut self, patience: Patience) -> Result<(), ConsumeError> {
         if self.side.look() || self.wait_as(patience)? {
             return Ok(());
@@ -81,7 +81,7 @@ impl<S: Carries> ConsumerBase<S> {
         }
     }
 
-    /// Waits for the next event, which was not there a moment ago. `false`: it is not there yet, and `patience` says
+    /// Waits for the next event after a look has not found it. `false`: the event is not there yet, and `patience` says
     /// not to wait.
     #[inline(never)]
     pub(super) fn wait_as(&mut self, patience: Patience) -> Result<bool, ConsumeError> {
@@ -91,7 +91,7 @@ impl<S: Carries> ConsumerBase<S> {
         }
     }
 
-    /// Not inlined, so that its registers are saved only where there is a wait.
+    /// Not inlined, so that registers are saved only if the caller really waits.
     #[inline(never)]
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ConsumeError> {
         self.wait_for(deadline, ConsumerSide::look)
@@ -126,7 +126,7 @@ impl<S: Carries> ConsumerBase<S> {
         match (damage, end) {
             (Some(damage), _) => Err(damage),
             (None, WaitEnd::Ready) => Ok(()),
-            // A short wait has looked at nothing but the next event.
+            // Until now the wait may have looked only at the next event.
             (None, WaitEnd::TimedOut) => {
                 let waited = begin.elapsed();
                 let reason = self.side.step_over_damage(false).or_else(|| self.side.held_limit(waited));
@@ -139,7 +139,7 @@ impl<S: Carries> ConsumerBase<S> {
     pub(super) fn check_producer(&mut self) -> Result<(), ConsumeError> {
         self.side.is_made_by_panic &= std::thread::panicking();
         match self.side.end_of_ring(Duration::ZERO) {
-            // Damage is reported once; the end of a ring is reported by every call.
+            // Damage is reported by one call; the end of a ring is reported by every call.
             Some(reason @ ConsumeError::Damaged { .. }) => Err(reason),
             Some(reason) if !self.side.look() && !self.side.is_full() => Err(reason),
             _ => Ok(()),
@@ -155,8 +155,8 @@ impl<S: Carries> ConsumerBase<S> {
             Fate::Live => None,
             Fate::Replaced | Fate::Removed => Some(ConsumeError::Replaced),
         };
-        // An error of the kernel proves no death. The flags again after the lock: a producer that closed in between has
-        // set them.
+        // An error of the kernel does not prove a death. The flags are read again after the lock: a producer that
+        // closed the ring in between has set them.
         said().or_else(|| match self.side.segment().is_held(PRODUCER_BYTE) {
             Ok(false) => said().or_else(|| Some(self.side.death(Duration::ZERO))),
             _ => None,
@@ -165,8 +165,8 @@ impl<S: Carries> ConsumerBase<S> {
 
     pub(super) fn stall_report(&self, waited: Duration) -> StallReport {
         let held = self.side.segment().is_held(PRODUCER_BYTE);
-        // The flags are read after the lock: a producer that closed and released its lock in between has set them by
-        // now.
+        // The flags are read after the lock: a producer that has closed the ring and then released its lock has set
+        // them by now.
         let (over, said) = match self.side.segment().fate() {
             _ if self.side.core.is_closed() => (Some(WaitingFor::Closed), Some(Ending::Left)),
             Fate::Live => (None, None),
@@ -215,7 +215,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.member().rejoined
     }
 
-    /// Slots, or bytes of a ring of records.
+    /// In slots; for a ring of records in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.side.core.memory().capacity() as usize * S::SIZE_UNIT.per_slot()
     }
@@ -234,7 +234,7 @@ impl<S: Carries> ConsumerBase<S> {
         CountersFile::of_ring(self.side.core.memory().segment())
     }
 
-    /// The file in which it counts, if not the ring's own segment.
+    /// The file in which the consumer counts, if it does not count in the ring's own segment.
     pub(super) fn counts_in(&self) -> Option<&CountersFile> {
         self.counts_in.as_ref()
     }
@@ -247,7 +247,7 @@ impl<S: Carries> ConsumerBase<S> {
         self.side.segment().fate() == Fate::Replaced
     }
 
-    /// What `Debug` prints of a consumer that is called `name`: only what this process knows by itself.
+    /// What `Debug` prints for a consumer of the type `name`: only what this process knows without a look at the ring.
     #[doc(hidden)]
     pub fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
@@ -268,7 +268,7 @@ struct DataWait<'a, S: Carries, L> {
     /// Whether what is waited for is there.
     look: L,
     since: Instant,
-    /// What was stepped over on the way. It is reported once; the end of a ring is reported by every call.
+    /// The damage that the wait has stepped over. It is reported once; the end of a ring is reported by every call.
     damage: Option<ConsumeError>,
 }
 
@@ -285,7 +285,7 @@ impl<S: Carries, L: FnMut(&mut ConsumerSide<S>) -> bool> Awaited for DataWait<'_
     }
 
     fn examine(&mut self) -> Option<ConsumeError> {
-        // What is published before the end comes first, as soon as a message is released.
+        // Events that were published before the end are handed out first, as soon as a held message is released.
         if self.consumer.is_full() && self.consumer.core.look() {
             return None;
         }
@@ -307,8 +307,8 @@ impl<S: Carries, L: FnMut(&mut ConsumerSide<S>) -> bool> Awaited for DataWait<'_
         let woken = consumer.core.memory().control().readers.0.sleep(park.ticket, slice);
         match woken {
             Woken::Rung => consumer.counters.unparks.inc(),
-            // Data is there now, and the bell was not rung: either the producer is just about to ring it, or it never
-            // will.
+            // There is data now, and the bell was not rung. Either the producer is about to ring it, or this wake-up is
+            // lost.
             Woken::TimedOut if consumer.look() => consumer.suspect = Some((park.ticket, Instant::now())),
             Woken::TimedOut => {}
         }

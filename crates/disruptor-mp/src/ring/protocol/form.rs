@@ -1,5 +1,4 @@
-//! The form of a ring: what a slot contains, and how a reader knows that an event is there. No other crate can
-//! implement a form.
+//! The form of a ring: what a slot contains, and how a reader knows that an event is there.
 //!
 //! ```text
 //! form      in a slot                            what says that an event is there          kind of segment
@@ -18,16 +17,16 @@ pub use super::dense::Dense;
 pub use super::records::line::Lines;
 pub use super::stamped::Stamped;
 
-/// The form of a ring: what is in front of an event, and what follows from it. Slots of one event each, [`Stamped`] or
-/// [`Dense`], or [`Lines`] with records over them. Sealed. Its functions are what the algorithm asks of a form; the
-/// defaults are those of slots, in which an event is a position.
+/// The form of a ring: which words are before an event, and what the algorithm does with them. A ring has slots of one
+/// event each, [`Stamped`] or [`Dense`], or [`Lines`] with records over them. The trait is sealed: no other crate can
+/// implement it. The default functions are those of slots, in which each event takes one position.
 pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
-    /// The words in front of a payload.
+    /// The words before a payload.
     #[doc(hidden)]
     type Header: Default + Send + Sync;
 
-    /// What a reader keeps to tell the next event from what was at its place a lap ago: nothing where the word itself
-    /// tells.
+    /// What a reader remembers so that it can distinguish the next event from the event that was at that place a lap
+    /// ago. It is `()` where a reader need not remember anything.
     #[doc(hidden)]
     type Expected: Copy + Default + Send;
 
@@ -40,26 +39,26 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     const HEADROOM: i64 = 0;
 
-    /// Whether a producer stores in *claimed* up to where it may be writing. Needed where the words in front of an
-    /// event do not tell a reader that does not gate that the event is overwritten.
+    /// Whether a producer stores the end of what it may be writing, in the word *claimed*. A tap needs it if the words
+    /// before an event do not show that the event is being overwritten: a tap does not gate.
     #[doc(hidden)]
     const CLAIMS: bool;
 
-    /// Whether the number that users call an event is stored in a line of the ring: to read it costs that line.
+    /// Whether the sequence that users see is stored in a line of the ring. Then a reader must fetch that line to know
+    /// it.
     #[doc(hidden)]
     const NUMBERS_STAND_IN_LINES: bool = false;
 
-    /// Whether the cursor alone says what is published. Then a producer also stores what is *written*.
+    /// Whether only the cursor says what is published. Then a producer also stores how far it has *written*.
     #[doc(hidden)]
     const CURSOR_TELLS: bool = false;
 
-    /// The position after the event that begins at `position`, if that event can be read. A caller that gets one sees
-    /// the payload.
+    /// The position after the event that begins at `position`, if that event can be read. A caller that gets a position
+    /// also sees the payload.
     #[doc(hidden)]
     fn end_of<M: Memory<Form = Self>>(memory: &M, position: i64) -> Option<i64>;
 
-    /// Whether one look at the word at `position` finds nothing that could be taken for damage. Where there is no word,
-    /// it does not look.
+    /// Whether the word at `position` contains nothing that could be damage. A form without such a word answers `true`.
     #[doc(hidden)]
     fn is_silent<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
@@ -67,7 +66,7 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn is_published<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
-    /// What users call the event that begins, or will begin, at `position`: its sequence.
+    /// The sequence of the event that begins, or will begin, at `position`: the number that users see.
     #[doc(hidden)]
     #[inline(always)]
     fn number_at<M: Memory<Form = Self>>(_memory: &M, position: i64) -> i64 {
@@ -81,8 +80,8 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         Self::Expected::default()
     }
 
-    /// What a reader expects at `position`, which is `events` events after those that it expected; `None` if something
-    /// else is there.
+    /// What a reader expects at `position`, which is `events` events after the event that it expected before; `None` if
+    /// another event is there.
     #[doc(hidden)]
     #[inline(always)]
     fn expected_after<M: Memory<Form = Self>>(
@@ -94,7 +93,7 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         Some(expected)
     }
 
-    /// As [`expected_at`](Self::expected_at), for a reader that believes no word at `position`.
+    /// As [`expected_at`](Self::expected_at), for a reader that does not believe the words at `position`.
     #[doc(hidden)]
     fn doubted_at<M: Memory<Form = Self>>(_memory: &M, _position: i64) -> Self::Expected {
         Self::Expected::default()
@@ -107,28 +106,28 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         true
     }
 
-    /// What users call the event that is expected at `position`.
+    /// The sequence of the event that is expected at `position`.
     #[doc(hidden)]
     #[inline(always)]
     fn number(_expected: Self::Expected, position: i64) -> i64 {
         position
     }
 
-    /// Whether the number at `position` is the expected one.
+    /// Whether the sequence at `position` is the expected one.
     #[doc(hidden)]
     #[inline(always)]
     fn is_expected<M: Memory<Form = Self>>(_memory: &M, _expected: Self::Expected, _position: i64) -> bool {
         true
     }
 
-    /// The lowest position from `position` on at which an event begins, or `published`. The caller makes sure that the
-    /// producer does not overwrite what is there.
+    /// The lowest position, from `position` on, at which an event begins; or `published`. The caller makes sure that
+    /// the producer does not overwrite what is there.
     #[doc(hidden)]
     fn begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
         position
     }
 
-    /// The lowest position from `position` on of which some word says that an event begins there, or `published`.
+    /// The lowest position, from `position` on, for which a word says that an event begins there; or `published`.
     #[doc(hidden)]
     fn known_begin_from<M: Memory<Form = Self>>(_memory: &M, position: i64, _published: i64) -> i64 {
         position
@@ -140,12 +139,12 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         position
     }
 
-    /// The end of what was published, when its producer is gone, and whether the cursor could be believed.
+    /// The end of what was published by a producer that is gone, and whether the cursor is believed.
     #[doc(hidden)]
     fn published_end<M: Memory<Form = Self>>(memory: &M) -> (i64, bool);
 
-    /// Where the published events end as far as `cursor` and the words around it tell, and whether these words agree
-    /// with it.
+    /// Where the published events end, according to `cursor` and the words around it; and whether these words agree
+    /// with `cursor`.
     #[doc(hidden)]
     fn end_from<M: Memory<Form = Self>>(memory: &M, cursor: i64) -> (i64, bool);
 
@@ -153,19 +152,20 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn confirms_published<M: Memory<Form = Self>>(memory: &M, published: i64) -> bool;
 
-    /// Whether the words of the ring allow that everything before `position` was published once.
+    /// Whether it is possible, according to the words of the ring, that everything before `position` was published
+    /// once.
     #[doc(hidden)]
     fn may_have_been_reached<M: Memory<Form = Self>>(memory: &M, position: i64) -> bool;
 
     /// Whether the word at `position` shows that the producer has overwritten the event that belongs there. Then the
-    /// cursor, more than a lap beyond, is right.
+    /// cursor, which is more than a lap further on, is right.
     #[doc(hidden)]
     fn tells_of_overrun<M: Memory<Form = Self>>(_memory: &M, _position: i64, _published: i64) -> bool {
         false
     }
 
-    /// Where a reader goes on that expects an event at `next` and does not find it, although the cursor, at
-    /// `published`, is within a lap after it; `None` if that is no damage yet. See `damage`.
+    /// Where a reader goes on if it expects an event at `next` and does not find it, although the cursor, at
+    /// `published`, is at most a lap further on. `None`: this is no damage yet. See `damage`.
     #[doc(hidden)]
     fn resume_after<M: Memory<Form = Self>>(
         memory: &M,
@@ -181,17 +181,17 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         expected
     }
 
-    /// The published position, and what a reader that does not gate expects there.
+    /// The published position, and what a tap expects there.
     #[doc(hidden)]
     fn at_cursor<M: Memory<Form = Self>>(memory: &M) -> (i64, Self::Expected) {
         (memory.control().cursor.acquire(), Self::Expected::default())
     }
 
-    /// Where a reader that does not gate goes on after it was lapped while it expected `expected` at `next`; and what
-    /// it expects there.
+    /// Where a tap goes on after the producer has lapped it while it expected `expected` at `next`, and what it expects
+    /// there.
     #[doc(hidden)]
     fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: Self::Expected) -> (i64, Self::Expected) {
-        // Half a lap before the cursor, so that it is not lapped again at once.
+        // Half a lap before the cursor, so that the tap is not lapped again at once.
         let published = memory.control().cursor.acquire();
         ((published - memory.capacity() / 2).max(next + 1).min(published), expected)
     }
@@ -202,7 +202,7 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
     fn clear_leftovers<M: Memory<Form = Self>>(_memory: &M, _end: i64) {}
 }
 
-/// A [`Form`] with a word in front of each event, which says whether the event is there: a stamp, or a commit word.
+/// A [`Form`] with a word before each event that says whether the event is there: a stamp, or a commit word.
 pub trait Worded: Form {
     /// That word.
     #[doc(hidden)]
@@ -240,9 +240,10 @@ pub trait SlotForm: Form<Expected = ()> {
     fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event>;
 }
 
-/// The traits above are public because the bounds of the ends name them, and so are the types that they name: `Memory`,
-/// `Control`, `Entry`. The modules are private, so no other crate can name or implement any of it.
+/// The traits above are public because the bounds of the ends name them. The types that the traits name (`Memory`,
+/// `Control`, `Entry`) are public for the same reason. The modules are private, so no other crate can name or implement
+/// any of these.
 pub(in crate::ring) mod sealed {
-    /// Only this crate's types are forms, or what a ring carries.
+    /// Only types of this crate are forms, or types that a ring carries.
     pub trait Sealed {}
 }

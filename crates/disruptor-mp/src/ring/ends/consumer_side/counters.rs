@@ -1,8 +1,8 @@
-//! What a consumer counts.
+//! The counters of a consumer.
 
 use crate::counters::{CounterHandle, EndCounters, ids};
 
-/// The consumer's counters. See [`crate::counters::ids`].
+/// One handle for each counter of a consumer. [`crate::counters::ids`] says what each of them counts.
 pub(in crate::ring::ends) struct ConsumerCounters {
     pub(in crate::ring::ends) consumed: CounterHandle,
     pub(in crate::ring::ends) bytes: CounterHandle,
