@@ -203,7 +203,9 @@ pub enum MultiProcessError {
     },
     /// The counters there cannot be read; the source says why. If they are damaged, end the processes of the segment
     /// and create it again.
-    #[error("{place} has counters that cannot be read: {source}")]
+    #[error(
+        "{place} has counters that cannot be read: {source}; if they are damaged, end its processes and create it again"
+    )]
     DamagedCounters {
         /// The segment.
         place: String,
@@ -328,7 +330,7 @@ pub enum MultiProcessError {
     /// each of those rings is kept for them. No further one is kept. Start these consumers, or give up their unread
     /// messages with [`replace`](crate::SharedDisruptorBuilder::replace).
     #[error(
-        "{place} follows on as many rings as can be kept for consumers that have not read them ({}): start them, or give up what is there for them by `replace`",
+        "{place} was not created: no more older rings can be kept for consumers that have not read them ({}); start these consumers, or give up their unread messages with `replace`",
         .ids.join(", ")
     )]
     TooManyOlderRings {

@@ -48,7 +48,7 @@ pub enum JoinError {
         pid: u32,
     },
     /// Every entry for such consumers is taken. Create the ring with more entries.
-    #[error("all {table_len} entries for such consumers are in use; create the ring with entries for more")]
+    #[error("all {table_len} entries for such consumer ids are in use; create the ring with more entries")]
     TableFull {
         /// How many entries there are for them.
         table_len: usize,
@@ -83,7 +83,7 @@ pub enum JoinError {
     /// The entry under this id held a position that no consumer could have reached; it has been freed. Join again to
     /// begin with a new entry.
     #[error(
-        "the position {position} left under consumer id `{id}` was never published (published: {published}); its place was freed: join again"
+        "the entry of consumer `{id}` has position {position}, which was never published (published: {published}); the entry was freed: join again"
     )]
     PositionForged {
         /// The id.

@@ -46,7 +46,9 @@ pub enum WatchError {
     Replaced,
     /// The producer, or the creator of a cursor on its own, died. If another producer takes the ring over, waiting
     /// again works.
-    #[error("process {pid}, which moves the cursor, died at sequence {reached}")]
+    #[error(
+        "process {pid}, which moves the cursor, died at sequence {reached}; start it again, and wait again or attach again"
+    )]
     OwnerDied {
         /// The pid of the process, in its own pid namespace.
         pid: u32,

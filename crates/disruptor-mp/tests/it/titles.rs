@@ -86,7 +86,7 @@ fn every_refusal_of_a_consumer_by_bare_name_begins_with_the_title_in_the_header(
     says(
         plain().with_consumer_id("w-1").build_consumer(),
         &format!(
-            "{called} could not be joined: all 1 entries for such consumers are in use; create the ring with entries for more"
+            "{called} could not be joined: all 1 entries for such consumer ids are in use; create the ring with more entries"
         ),
     );
     producer.hand_over();

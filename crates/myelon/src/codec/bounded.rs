@@ -95,11 +95,13 @@ enum Undecodable<E: Error> {
     /// A type's own implementation of serde's traits refuses what it was given.
     #[error("{0}")]
     Refused(String),
-    #[error("a sequence of {elements} elements in a message of {len_bytes} bytes")]
+    #[error("a message of {len_bytes} bytes cannot have a sequence of {elements} elements")]
     Elements { elements: usize, len_bytes: usize },
     #[error("nested more than {MAX_NESTING} levels deep")]
     Nesting,
-    #[error("the type calls `{call}` of serde: it has to be told by the bytes what they hold, and they do not say it")]
+    #[error(
+        "the type calls `{call}` of serde, which needs bytes that say what they contain; the bytes of this format do not"
+    )]
     NotDescribed { call: &'static str },
 }
 

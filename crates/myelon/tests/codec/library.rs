@@ -139,12 +139,12 @@ fn entries_of_a_map_without_bytes_are_counted() {
     let claims = (1_u64 << 60).to_le_bytes();
     assert_eq!(
         refusal::<BincodeUnits>(&claims),
-        format!("a sequence of {} elements in a message of 8 bytes", 1_u64 << 60)
+        format!("a message of 8 bytes cannot have a sequence of {} elements", 1_u64 << 60)
     );
     let claims = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
     assert_eq!(
         refusal::<PostcardUnits>(&claims),
-        format!("a sequence of {} elements in a message of 9 bytes", 1_u64 << 60)
+        format!("a message of 9 bytes cannot have a sequence of {} elements", 1_u64 << 60)
     );
 }
 
@@ -215,8 +215,8 @@ enum Any {
 
 #[test]
 fn a_type_that_asks_the_bytes_what_they_hold_is_refused_with_the_reason() {
-    let text = "the type calls `deserialize_any` of serde: it has to be told by the bytes what they hold, and they do not \
-                say it";
+    let text = "the type calls `deserialize_any` of serde, which needs bytes that say what they contain; the bytes of this \
+                format do not";
     assert_eq!(refusal::<BincodeAny>(&[9]), text);
     assert_eq!(refusal::<PostcardAny>(&[9]), text);
 }
@@ -229,13 +229,13 @@ fn bytes_that_bincode_cannot_read_are_refused_in_words() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(said::<u64>(&[1, 2]), "the bytes end where 8 more are wanted");
-    assert_eq!(said::<String>(&9_u64.to_le_bytes()), "the bytes end where 9 more are wanted");
-    assert_eq!(said::<bool>(&[2]), "a bool is 0 or 1, and there is a 2");
-    assert_eq!(said::<Option<u8>>(&[2, 0]), "an option begins with 0 or 1, and there is a 2");
-    assert_eq!(said::<char>(&[0xFF]), "there is no character in UTF-8");
+    assert_eq!(said::<u64>(&[1, 2]), "the bytes end, and 8 more are needed");
+    assert_eq!(said::<String>(&9_u64.to_le_bytes()), "the bytes end, and 9 more are needed");
+    assert_eq!(said::<bool>(&[2]), "a bool is 0 or 1, but the byte is 2");
+    assert_eq!(said::<Option<u8>>(&[2, 0]), "an option begins with 0 or 1, but the byte is 2");
+    assert_eq!(said::<char>(&[0xFF]), "the bytes are not a character in UTF-8");
     let text = said::<String>(&[1, 0, 0, 0, 0, 0, 0, 0, 0xFF]);
-    assert!(text.starts_with("a text is no UTF-8: invalid utf-8 sequence"), "{text}");
+    assert!(text.starts_with("a text is not UTF-8: invalid utf-8 sequence"), "{text}");
 }
 
 #[test]

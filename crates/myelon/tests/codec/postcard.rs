@@ -129,7 +129,7 @@ fn elements_without_bytes_are_counted_too() {
     for len in [1_u64 << 20, 1 << 40, 1 << 60, u64::MAX] {
         let error = Lists::decode(&[vec![0; 3], varint(len), vec![0]].concat()).unwrap_err();
         let len_bytes = 4 + varint(len).len();
-        let text = format!("a sequence of {len} elements in a message of {len_bytes} bytes");
+        let text = format!("a message of {len_bytes} bytes cannot have a sequence of {len} elements");
         assert_eq!(cause_of(&error), text);
     }
     let lists = |units, nothings| Lists { text: String::new(), bytes: vec![], lists: vec![], units, nothings };

@@ -19,8 +19,8 @@ use crate::sync::wait::{Awaited, SLICE_WITHOUT_BARRIER, WaitEnd, WaitStrategy, W
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The part of a consumer that does not depend on what it reads. Users get no access to it: if they swapped the parts of
-/// two consumers, record numbers would move from one ring to another.
+/// The part of a consumer that does not depend on what it reads. Users get no access to it: if they swapped the parts
+/// of two consumers, record numbers would move from one ring to another.
 pub struct ConsumerBase<S: Carries> {
     waiter: Waiter,
     /// A wait borrows it and the waiter at the same time, so the two are separate fields.

@@ -25,7 +25,9 @@ pub struct MissingFreeSlots {
 pub enum PublishError {
     /// The ring says that it is closed, although this is its producer: a word of it was damaged. Its readers have read
     /// that nothing will follow. Build a new one.
-    #[error("the ring is closed, and its producer has not closed it; build a new ring")]
+    #[error(
+        "the ring is marked as closed, but its producer has not closed it: a word of the ring is damaged; build a new ring"
+    )]
     Closed,
     /// The consumer that the producer waits for has no owner, and its entry is kept: its process died, or its end was
     /// dropped without giving its entry up, for instance by a panic. Attach again under its id, evict it, or give up.

@@ -12,15 +12,15 @@ pub(super) struct Rest<'de>(&'de [u8]);
 pub(super) enum Malformed {
     // It does not say how many bytes there are: the loop over the numbers of a list would have to keep that count for
     // this text only.
-    #[error("the bytes end where {wanted_bytes} more are wanted")]
+    #[error("the bytes end, and {wanted_bytes} more are needed")]
     End { wanted_bytes: usize },
-    #[error("a bool is 0 or 1, and there is a {found}")]
+    #[error("a bool is 0 or 1, but the byte is {found}")]
     Bool { found: u8 },
-    #[error("an option begins with 0 or 1, and there is a {found}")]
+    #[error("an option begins with 0 or 1, but the byte is {found}")]
     Option { found: u8 },
-    #[error("there is no character in UTF-8")]
+    #[error("the bytes are not a character in UTF-8")]
     Char,
-    #[error("a text is no UTF-8: {0}")]
+    #[error("a text is not UTF-8: {0}")]
     Text(Utf8Error),
     #[error("a length of {len} is more than this machine can address")]
     Length { len: u64 },

@@ -29,9 +29,7 @@ pub enum RestartError {
     },
     /// This process is a child that the scheduler's process made by `fork`. The workers belong to the parent, which
     /// alone can restart them.
-    #[error(
-        "{worker}: the topology belongs to the process that this one was forked from; restart the worker from there"
-    )]
+    #[error("{worker}: the topology belongs to the parent process; restart the worker in that process")]
     Forked {
         /// The user's name for the worker.
         worker: String,

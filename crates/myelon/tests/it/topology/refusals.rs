@@ -323,7 +323,7 @@ fn a_child_that_finds_the_table_full_is_told_to_the_scheduler_at_once() {
     };
     let (missing, text) = missing(&stage.topology.clone().with_rendezvous_timeout(LONG), Workers::spawned(spawn));
     assert_eq!(refused(&missing).cause, RefusalCause::TableFull, "{text}");
-    assert!(text.contains("all 1 entries for such consumers are in use"), "{text}");
+    assert!(text.contains("all 1 entries for such consumer ids are in use"), "{text}");
     drop(strangers);
     stage.assert_nothing_left();
 }

@@ -258,9 +258,7 @@ fn what_a_scheduler_cannot_do_is_said_of_its_session_and_of_the_worker() {
     let forked = RestartError::Forked { worker: stage.topology.worker_consumer_id(0) };
     assert_eq!(
         forked.to_string(),
-        format!(
-            "{label}, rank 0: the topology belongs to the process that this one was forked from; restart the worker from there"
-        )
+        format!("{label}, rank 0: the topology belongs to the parent process; restart the worker in that process")
     );
     let step = scheduler.broadcast(b"a step", 1, Patience::Now).unwrap();
     let now = Instant::now();

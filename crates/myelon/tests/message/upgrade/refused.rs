@@ -21,8 +21,8 @@ fn no_more_rings_are_kept_than_are_looked_through_and_the_writer_is_refused_inst
         assert!(versions.len() < 100, "rings without end");
     };
     let text = format!(
-        "{} follows on as many rings as can be kept for consumers that have not read them (a): start them, or give up \
-         what is there for them by `replace`",
+        "{} was not created: no more older rings can be kept for consumers that have not read them (a); start these \
+         consumers, or give up their unread messages with `replace`",
         stage.place
     );
     assert_eq!(refused.to_string(), text);
