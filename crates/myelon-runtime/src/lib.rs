@@ -4,5 +4,6 @@
 //! Source: RFC 0022 (the loop) and RFC 0023 (the agenda).
 #![forbid(unsafe_code)]
 
+pub mod agenda;
 pub mod clock;
 pub mod testing;

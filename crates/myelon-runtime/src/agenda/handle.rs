@@ -1,0 +1,180 @@
+//! What the submitter of a tasklet keeps: to wait for its result, to cancel it, to see how far it is.
+
+use super::error::WaitError;
+use super::job::{JobOf, Queued, taken};
+use super::parked::Parker;
+use super::primitive::{Ordering, lock};
+use super::shared::Shared;
+use super::state::End;
+use super::worker::Local;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The asker of one tasklet. It learns the end once. Dropping it lets the tasklet go on, and its result is dropped.
+///
+/// A thread can give it away. [`Tasklet`](crate::agenda::Tasklet) has examples.
+pub struct Handle<T> {
+    job: Arc<dyn JobOf<T>>,
+    shared: Arc<Shared>,
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("number", &self.number())
+            .field("description", &self.description())
+            .field("ended", &self.ended())
+            .finish()
+    }
+}
+
+/// When a tasklet was created, began and ended, and how often it has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// Its number, unique within its agenda.
+    pub number: u64,
+    /// When it was submitted. `None` if the times of this tasklet are not taken.
+    pub created: Option<Instant>,
+    /// When its last run began. `None` if it has not begun, or the times of this tasklet are not taken.
+    pub started: Option<Instant>,
+    /// When its last run ended. `None` if no run has ended, or the times of this tasklet are not taken.
+    pub ended: Option<Instant>,
+    /// How often it has begun.
+    pub runs: u64,
+}
+
+thread_local! {
+    /// Where this thread sleeps, if it is no worker.
+    static PARKER: Arc<Parker> = Arc::new(Parker::new());
+}
+
+impl<T: 'static> Handle<T> {
+    /// Waits until the tasklet has ended, at most for `patience`, and takes its value.
+    ///
+    /// On a worker of the same agenda the tasklet runs at once if it has not begun; otherwise the worker runs other
+    /// tasklets meanwhile, of the awaited one's priority or above.
+    ///
+    /// # Errors
+    /// `NotDone`: it has ended without a value. `TimedOut`: it goes on; wait again or cancel it. `WouldDeadlock`: this
+    /// wait could never end. `Taken`: an earlier wait has the result. `Forked`: only the parent process gets it.
+    pub fn wait(&mut self, patience: Duration) -> Result<T, WaitError> {
+        if let Some(end) = self.ended() {
+            return self.take(end);
+        }
+        let description = || self.description().clone();
+        if self.shared.is_forked() {
+            return Err(WaitError::Forked { description: description() });
+        }
+        if self.shared.points.is_inside() {
+            return Err(WaitError::WouldDeadlock { description: description() });
+        }
+        let began = Instant::now();
+        let until = began.checked_add(patience);
+        let awaited: Queued = Arc::clone(&self.job) as Queued;
+        let ended = Local::with(&self.shared, |local| match local {
+            Some(local) if local.cannot_wait_for(&awaited) => Err(()),
+            Some(local) => Ok(local.help_until_ended(&awaited, until)),
+            None => Ok(sleep_until_ended(&awaited, until)),
+        });
+        match ended {
+            Err(()) => Err(WaitError::WouldDeadlock { description: description() }),
+            Ok(Some(end)) => self.take(end),
+            Ok(None) => Err(WaitError::TimedOut {
+                description: description(),
+                waited: began.elapsed(),
+                runs: self.job.head().state.is_running(),
+            }),
+        }
+    }
+
+    /// Takes the result if the tasklet has ended; never waits, and runs nothing.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait); `TimedOut` if it has not ended.
+    pub fn try_wait(&mut self) -> Result<T, WaitError> {
+        match self.ended() {
+            Some(end) => self.take(end),
+            None => Err(WaitError::TimedOut {
+                description: self.description().clone(),
+                waited: Duration::ZERO,
+                runs: self.job.head().state.is_running(),
+            }),
+        }
+    }
+
+    fn take(&self, end: End) -> Result<T, WaitError> {
+        match self.job.take(end) {
+            Some(outcome) => outcome.map_err(WaitError::NotDone),
+            None => Err(WaitError::Taken { description: self.description().clone() }),
+        }
+    }
+}
+
+impl<T> Handle<T> {
+    /// Cancels the tasklet unless it runs or has ended; returns whether this call ended it. A repeating tasklet that
+    /// waits for its next run can be cancelled. What the closure captured is dropped here.
+    pub fn cancel(&self) -> bool {
+        let head = self.job.head();
+        let Some(asked) = head.state.end_unstarted(End::Cancelled) else { return false };
+        self.shared.outside[head.priority.index()].end(End::Cancelled).fetch_add(1, Ordering::Relaxed);
+        self.job.conclude(End::Cancelled, asked);
+        true
+    }
+
+    /// How the tasklet ended; `None` if it waits or runs. Once it is an end, it stays that.
+    pub fn ended(&self) -> Option<End> {
+        self.job.head().state.ended()
+    }
+
+    /// Its number, unique within its agenda.
+    pub fn number(&self) -> u64 {
+        self.job.head().number
+    }
+
+    /// What it is to do.
+    pub fn description(&self) -> &Cow<'static, str> {
+        &self.job.head().description
+    }
+
+    /// Its times and how often it has run. They can change until it has ended.
+    pub fn metadata(&self) -> Metadata {
+        let head = self.job.head();
+        let at = |ns: Option<u64>| ns.map(|ns| self.shared.time.instant(ns));
+        Metadata {
+            number: head.number,
+            created: at(Some(head.created_ns).filter(|ns| *ns != 0)),
+            started: at(taken(&head.started_ns)),
+            ended: at(taken(&head.ended_ns)),
+            runs: head.runs.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn new(job: Arc<dyn JobOf<T>>, shared: Arc<Shared>) -> Self {
+        Self { job, shared }
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        if self.job.head().state.abandon().is_some() {
+            self.job.discard();
+        }
+    }
+}
+
+/// Sleeps on a thread that is no worker.
+fn sleep_until_ended(job: &Queued, until: Option<Instant>) -> Option<End> {
+    let state = &job.head().state;
+    PARKER.with(|parker| {
+        *lock(&job.head().watcher) = Some(Arc::clone(parker));
+        let mut ended = state.watch();
+        while ended.is_none() && until.is_none_or(|until| Instant::now() < until) {
+            parker.park(until);
+            ended = state.ended();
+        }
+        ended
+    })
+}

@@ -1,0 +1,110 @@
+//! The agenda's door to atomics, locks and fences: `std`'s in every build, loom's in a model.
+//!
+//! Each fence and each second look that the agenda depends on has a name. A model can take out one at a time, and must
+//! then fail.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the one place of this crate for atomics
+
+use std::sync::PoisonError;
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::Ordering;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(not(loom))]
+pub(crate) type AtomicU32 = core::sync::atomic::AtomicU32;
+#[cfg(not(loom))]
+pub(crate) type AtomicU64 = core::sync::atomic::AtomicU64;
+
+#[cfg(not(loom))]
+#[inline(always)]
+fn fence(ordering: Ordering) {
+    core::sync::atomic::fence(ordering);
+}
+
+/// What the lock protects. A panic of a user's closure never happens while a lock of the agenda is in an intermediate
+/// state, so a poisoned lock is as good as any other.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One place in a protocol that a model can take out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(loom, derive(PartialOrd, Ord))]
+#[repr(u8)]
+pub(crate) enum Site {
+    /// The submitter's fence between its push and its look at the sleepers: SeqCst.
+    WakeFence = 1,
+    /// The worker's fence between its announcement and its second look: SeqCst.
+    ParkFence,
+    /// The worker's second look at the queues.
+    ParkSecondLook,
+    /// That a worker that took one tasklet of several wakes another worker.
+    Spread,
+    /// That starting is an exchange that fails if the tasklet was cancelled.
+    StartExchange,
+    /// That cancelling is an exchange that fails if the tasklet was started.
+    CancelExchange,
+    /// That the asker who comes to a state word looks at it after it has announced itself.
+    WatchSecondLook,
+    /// The submitter's second look at the word that says that the agenda has ended.
+    ClosedSecondLook,
+    /// The closer's fence between storing that the agenda has ended and its last look at the queues: SeqCst.
+    CloseFence,
+    /// The asker's fence between storing the odd epoch and its look at the parties: SeqCst.
+    StopFence,
+    /// A party's fence between saying that it runs again and its look at the epoch: SeqCst.
+    ResumeFence,
+    /// A party's look at the epoch after it rested.
+    ResumeSecondLook,
+    /// A party's fence between saying that it rests and its look at the epoch: SeqCst.
+    RestFence,
+    /// The state of a party that rests: Release.
+    RestRelease,
+    /// The asker's look at the state of a party: Acquire.
+    RestAcquire,
+    /// The even epoch at the end of a closure: Release.
+    GoRelease,
+    /// The look at the epoch of a party that rested: Acquire.
+    GoAcquire,
+    /// A worker's look at the epoch before each tasklet.
+    LookBeforeEach,
+    /// That a second asker waits until the first has finished.
+    OneAsker,
+}
+
+/// The ordering at `site`: `strong`, except in the model of that mutant.
+#[inline(always)]
+pub(crate) fn order(site: Site, strong: Ordering) -> Ordering {
+    if weakened(site) { Ordering::Relaxed } else { strong }
+}
+
+/// The fence at `site`, except in the model of that mutant.
+#[inline(always)]
+pub(crate) fn fence_at(site: Site) {
+    if !weakened(site) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// Whether this run is the model of the mutant that lacks `site`. Always `false`, and free, outside models.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn weakened(_site: Site) -> bool {
+    false
+}
+
+/// Whether this run is the model of the mutant that lacks `site`.
+#[cfg(loom)]
+pub(crate) fn weakened(site: Site) -> bool {
+    MUTANT.load(std::sync::atomic::Ordering::Relaxed) == site as u8
+}
+
+/// The mutant of this process; 0 is the real protocol. A process models one mutant and ends.
+#[cfg(loom)]
+pub(crate) static MUTANT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);

@@ -1,0 +1,85 @@
+//! What a worker runs now, readable by every thread.
+
+use super::job::Queued;
+use super::primitive::{AtomicU64, Mutex, Ordering, lock};
+use super::priority::Priority;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// A tasklet that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Running {
+    /// The worker, from 0 on.
+    pub worker: usize,
+    /// The tasklet's number.
+    pub number: u64,
+    /// Its description.
+    pub description: Cow<'static, str>,
+    /// Its priority.
+    pub priority: Priority,
+    /// How long it has run. With one time in 16 it can be too long by up to 16 tasklets that ran before it.
+    pub since: Duration,
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, number, description, since, .. } = self;
+        write!(f, "worker {worker} has run tasklet {number}, `{description}`, for {since:.1?}")
+    }
+}
+
+/// What one worker runs. Set before the closure is called, cleared after it, also if it failed or panicked.
+pub(crate) struct Now {
+    /// What runs, or what ran last.
+    job: Mutex<Option<Queued>>,
+    /// When it began, in nanoseconds of the agenda's time; 0 if nothing runs.
+    began_ns: AtomicU64,
+}
+
+impl Now {
+    pub(crate) fn new() -> Self {
+        Self { job: Mutex::new(None), began_ns: AtomicU64::new(0) }
+    }
+
+    /// Sets what runs; returns what ran until now, for [`restore`](Self::restore).
+    pub(crate) fn set(&self, job: Queued, began_ns: u64) -> (Option<Queued>, u64) {
+        let mut place = lock(&self.job);
+        let before = self.began_ns.load(Ordering::Relaxed);
+        // Under the lock, so that a reader never sees this time with another job.
+        self.began_ns.store(began_ns.max(1), Ordering::Relaxed);
+        (place.replace(job), before)
+    }
+
+    /// Goes back to what ran before: nothing, or the tasklet that waits for the one that ended. Where nothing ran, only
+    /// the time is cleared; the job stays until the next one comes.
+    pub(crate) fn restore(&self, before: (Option<Queued>, u64)) {
+        if before.1 == 0 {
+            self.began_ns.store(0, Ordering::Relaxed);
+        } else {
+            let mut place = lock(&self.job);
+            self.began_ns.store(before.1, Ordering::Relaxed);
+            *place = before.0;
+        }
+    }
+
+    /// Forgets what ran last.
+    pub(crate) fn forget(&self) {
+        let last = lock(&self.job).take();
+        drop(last);
+    }
+
+    pub(crate) fn read(&self, worker: usize, now_ns: u64) -> Option<Running> {
+        let place = lock(&self.job);
+        let began_ns = self.began_ns.load(Ordering::Relaxed);
+        let head = place.as_ref().filter(|_| began_ns != 0)?.head();
+        Some(Running {
+            worker,
+            number: head.number,
+            description: head.description.clone(),
+            priority: head.priority,
+            since: Duration::from_nanos(now_ns.saturating_sub(began_ns)),
+        })
+    }
+}
