@@ -50,6 +50,8 @@ mod error;
 mod handle;
 #[cfg(not(loom))]
 mod job;
+#[cfg(all(test, loom))]
+mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;

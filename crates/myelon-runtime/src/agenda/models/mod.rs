@@ -1,0 +1,77 @@
+//! loom models of the agenda: every schedule, within the bounds given.
+//!
+//! There is one file per claim; `mutants` shows that each fence and each second look is needed. The queues are
+//! [`Mutexed`]: crossbeam-deque has no loom support. What runs beside it is the code that every build runs.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p myelon-runtime --lib --release models`.
+
+mod closing;
+mod mutants;
+mod park;
+mod quiesce;
+mod state;
+
+use super::parked::Parked;
+use super::primitive::MUTANT;
+use super::priority::Priority;
+use super::queue::{Board, Found, Mutexed, Own};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Which mutant a process models.
+const MUTANT_VARIABLE: &str = "MYELON_RUNTIME_MUTANT";
+
+/// A tasklet was started and cancelled.
+const TWICE: &str = "it ended twice or not at all";
+/// A tasklet was accepted and has no end.
+const FORGOTTEN: &str = "it was accepted and forgotten";
+/// Something ran beside a closure at a safe point.
+const BESIDE: &str = "a tasklet ran beside the closure";
+
+/// Runs `model` in every schedule with at most that many preemptions.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
+        MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
+    }
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+/// Queues and sleepers.
+struct Bench {
+    board: Board<Mutexed, u32>,
+    parked: Parked,
+}
+
+fn bench(workers: usize) -> (Arc<Bench>, Vec<Own<Mutexed, u32>>) {
+    let (board, owned) = Board::new(workers);
+    (Arc::new(Bench { board, parked: Parked::new(workers) }), owned)
+}
+
+impl Bench {
+    /// Submits from outside.
+    fn put(&self, item: u32) {
+        self.board.put(Priority::Normal, item);
+        self.parked.wake_one(Priority::Normal);
+    }
+
+    /// Takes as a worker does.
+    fn take(&self, own: &Own<Mutexed, u32>) -> Option<u32> {
+        let (item, found) = self.board.next(own, 1, Priority::Low)?;
+        if found != Found::Own {
+            self.parked.pass_on(|| self.board.highest());
+        }
+        Some(item)
+    }
+
+    /// Takes one, and sleeps until there is one.
+    fn wait(&self, me: usize, own: &Own<Mutexed, u32>) -> u32 {
+        loop {
+            if let Some(item) = self.take(own) {
+                return item;
+            }
+            self.parked.sleep(me, Priority::Low, None, || self.board.any(Priority::Low));
+        }
+    }
+}
