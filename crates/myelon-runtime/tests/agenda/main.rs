@@ -7,6 +7,7 @@ mod forked;
 mod idle;
 mod order;
 mod safe_points;
+mod stress;
 mod waiting;
 
 use myelon_runtime::agenda::{Agenda, Handle, Submitter, Tasklet};
