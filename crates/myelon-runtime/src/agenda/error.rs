@@ -95,6 +95,9 @@ pub enum SubmitError {
         description: Cow<'static, str>,
     },
     /// This process is a child made by `fork`, and has no workers. Start an agenda of its own.
+    ///
+    /// If no worker slept at the fork, up to 15 tasklets can be accepted before this is noticed. They never run; a wait
+    /// for one says [`Forked`](WaitError::Forked).
     #[error("this process was forked from the one that has the workers; tasklet `{description}` was not accepted")]
     Forked {
         /// What it was to do.

@@ -7,7 +7,6 @@ use super::primitive::{Ordering, lock};
 use super::shared::Shared;
 use super::state::End;
 use super::worker::Local;
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +54,7 @@ impl<T: 'static> Handle<T> {
     /// Waits until the tasklet has ended, at most for `patience`, and takes its value.
     ///
     /// On a worker of the same agenda the tasklet runs at once if it has not begun; otherwise the worker runs other
-    /// tasklets meanwhile, of the awaited one's priority or above.
+    /// tasklets meanwhile, of the awaited one's priority or above. A caller that waits is at a safe point.
     ///
     /// # Errors
     /// `NotDone`: it has ended without a value. `TimedOut`: it goes on; wait again or cancel it. `WouldDeadlock`: this
@@ -64,7 +63,7 @@ impl<T: 'static> Handle<T> {
         if let Some(end) = self.ended() {
             return self.take(end);
         }
-        let description = || self.description().clone();
+        let description = || self.job.head().description.to_cow();
         if self.shared.is_forked() {
             return Err(WaitError::Forked { description: description() });
         }
@@ -77,7 +76,7 @@ impl<T: 'static> Handle<T> {
         let ended = Local::with(&self.shared, |local| match local {
             Some(local) if local.cannot_wait_for(&awaited) => Err(()),
             Some(local) => Ok(local.help_until_ended(&awaited, until)),
-            None => Ok(sleep_until_ended(&awaited, until)),
+            None => Ok(self.shared.points.rest_if_party(|| sleep_until_ended(&awaited, until))),
         });
         match ended {
             Err(()) => Err(WaitError::WouldDeadlock { description: description() }),
@@ -98,7 +97,7 @@ impl<T: 'static> Handle<T> {
         match self.ended() {
             Some(end) => self.take(end),
             None => Err(WaitError::TimedOut {
-                description: self.description().clone(),
+                description: self.job.head().description.to_cow(),
                 waited: Duration::ZERO,
                 runs: self.job.head().state.is_running(),
             }),
@@ -108,7 +107,7 @@ impl<T: 'static> Handle<T> {
     fn take(&self, end: End) -> Result<T, WaitError> {
         match self.job.take(end) {
             Some(outcome) => outcome.map_err(WaitError::NotDone),
-            None => Err(WaitError::Taken { description: self.description().clone() }),
+            None => Err(WaitError::Taken { description: self.job.head().description.to_cow() }),
         }
     }
 }
@@ -120,7 +119,7 @@ impl<T> Handle<T> {
         let head = self.job.head();
         let Some(asked) = head.state.end_unstarted(End::Cancelled) else { return false };
         self.shared.outside[head.priority.index()].end(End::Cancelled).fetch_add(1, Ordering::Relaxed);
-        self.job.conclude(End::Cancelled, asked);
+        self.job.conclude_unrun(End::Cancelled, asked);
         true
     }
 
@@ -135,8 +134,8 @@ impl<T> Handle<T> {
     }
 
     /// What it is to do.
-    pub fn description(&self) -> &Cow<'static, str> {
-        &self.job.head().description
+    pub fn description(&self) -> &str {
+        self.job.head().description.as_str()
     }
 
     /// Its times and how often it has run. They can change until it has ended.

@@ -19,8 +19,10 @@ pub(crate) trait Job: Send + Sync {
     fn head(&self) -> &Head;
     /// Runs the closure. Only for the thread that has started it. `None`: it wants to run again.
     fn run(&self, run: &Run) -> Option<End>;
-    /// Gives the asker the result or the reason. Only for the thread that has ended it, once.
+    /// Gives the asker the result, after the last run. Only for the thread that has run it.
     fn conclude(&self, end: End, asked: Asked);
+    /// Drops the closure, and gives the asker the reason. Only for the thread that has ended it without a run.
+    fn conclude_unrun(&self, end: End, asked: Asked);
     /// Drops the result: no one will ask for it.
     fn discard(&self);
 }
@@ -31,11 +33,41 @@ pub(crate) trait JobOf<T>: Job {
     fn take(&self, end: End) -> Option<Result<T, NotDone>>;
 }
 
+/// A description that costs nothing to copy if it is a literal, and no allocation otherwise.
+#[derive(Clone, Debug)]
+pub(crate) enum Description {
+    Literal(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Description {
+    pub(crate) fn new(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Literal(text),
+            Cow::Owned(text) => Self::Shared(text.into()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+
+    pub(crate) fn to_cow(&self) -> Cow<'static, str> {
+        match self {
+            Self::Literal(text) => Cow::Borrowed(text),
+            Self::Shared(text) => Cow::Owned(text.as_ref().to_owned()),
+        }
+    }
+}
+
 /// What is known of a tasklet beside its closure.
 pub(crate) struct Head {
     pub(crate) number: u64,
     pub(crate) priority: Priority,
-    pub(crate) description: Cow<'static, str>,
+    pub(crate) description: Description,
     /// In nanoseconds of the agenda's time.
     pub(crate) deadline: Option<(u64, Late)>,
     pub(crate) repeats: bool,
@@ -46,7 +78,7 @@ pub(crate) struct Head {
     pub(crate) started_ns: AtomicU64,
     pub(crate) ended_ns: AtomicU64,
     pub(crate) runs: AtomicU64,
-    /// Who is called at the end.
+    /// Where to call at the end.
     pub(crate) watcher: Mutex<Option<Arc<Parker>>>,
 }
 
@@ -59,12 +91,20 @@ impl Head {
     }
 }
 
+/// What is done with the result, without its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Handle,
+    Dropped,
+    Closure,
+}
+
 /// What is done with the result.
 pub(crate) enum Asker<T> {
     /// A handle takes it.
     Handle,
     /// It is dropped.
-    Nobody,
+    Dropped,
     /// A closure gets it, on the thread that ended the tasklet.
     Closure(Box<dyn FnOnce(Result<T, NotDone>) + Send>),
 }
@@ -84,27 +124,43 @@ struct Body<T, F> {
 /// A tasklet that was submitted.
 pub(crate) struct Submitted<T, F> {
     head: Head,
+    kind: Kind,
     /// Locked by the thread that runs it, or that has ended it. So it is never contended.
     body: Mutex<Body<T, F>>,
 }
 
 impl<T, F> Submitted<T, F> {
     pub(crate) fn new(head: Head, closure: F, asker: Asker<T>) -> Self {
-        Self { head, body: Mutex::new(Body { closure: Some(closure), result: None, asker }) }
+        let kind = match &asker {
+            Asker::Handle => Kind::Handle,
+            Asker::Dropped => Kind::Dropped,
+            Asker::Closure(_) => Kind::Closure,
+        };
+        Self { head, kind, body: Mutex::new(Body { closure: Some(closure), result: None, asker }) }
+    }
+
+    /// Gives the result to the closure that asked for it.
+    fn tell(&self, end: End) {
+        let mut body = lock(&self.body);
+        let (asker, result) = (std::mem::replace(&mut body.asker, Asker::Dropped), body.result.take());
+        drop(body);
+        if let (Asker::Closure(ask), Some(outcome)) = (asker, self.outcome(end, result)) {
+            contained(|| ask(outcome));
+        }
     }
 
     /// Drops the closure and the asker of a tasklet that was not accepted. Neither is called.
     pub(crate) fn withdraw(&self) {
         let mut body = lock(&self.body);
         let closure = body.closure.take();
-        let asker = std::mem::replace(&mut body.asker, Asker::Nobody);
+        let asker = std::mem::replace(&mut body.asker, Asker::Dropped);
         drop(body);
         drop((closure, asker));
     }
 
     /// The result, or the reason why there is none, as the asker sees it.
     fn outcome(&self, end: End, result: Option<Result<T, Why>>) -> Option<Result<T, NotDone>> {
-        let description = self.head.description.clone();
+        let description = self.head.description.to_cow();
         Some(match (end, result) {
             (_, Some(Ok(value))) => Ok(value),
             (_, Some(Err(Why::Failed(source)))) => Err(NotDone::Failed { description, source }),
@@ -162,31 +218,30 @@ impl<T: Send + 'static, F: FnMut(&Run) -> Answer<T> + Send + 'static> Job for Su
                 (End::Panicked, Err(Why::Panicked(message_of(payload))))
             }
         };
-        *result = Some(outcome);
+        if self.kind == Kind::Dropped {
+            contained(|| drop(outcome));
+        } else {
+            *result = Some(outcome);
+        }
         Some(end)
     }
 
     fn conclude(&self, end: End, asked: Asked) {
-        let mut body = lock(&self.body);
-        let closure = body.closure.take();
-        let asker = std::mem::replace(&mut body.asker, Asker::Handle);
-        // The user's code runs without the lock: a closure may have captured its own handle.
-        drop(body);
-        contained(|| drop(closure));
-        match asker {
-            Asker::Closure(ask) => {
-                let result = lock(&self.body).result.take();
-                if let Some(outcome) = self.outcome(end, result) {
-                    contained(|| ask(outcome));
-                }
-            }
-            Asker::Nobody => self.discard(),
-            Asker::Handle if asked.abandoned => self.discard(),
-            Asker::Handle => (),
+        match self.kind {
+            Kind::Closure => self.tell(end),
+            Kind::Handle if asked.abandoned => self.discard(),
+            Kind::Handle | Kind::Dropped => (),
         }
         if asked.watched {
             self.head.call_watcher();
         }
+    }
+
+    fn conclude_unrun(&self, end: End, asked: Asked) {
+        let closure = lock(&self.body).closure.take();
+        // Without the lock: the closure may have captured its own handle.
+        contained(|| drop(closure));
+        self.conclude(end, asked);
     }
 
     fn discard(&self) {

@@ -1,7 +1,7 @@
 //! Work by priority on a few threads, and safe points at which a closure runs alone.
 //!
-//! An [`Agenda`] has workers that run [`Tasklet`]s: *high* before *normal* before *low*. A tasklet is submitted from any
-//! thread, from tasklets too, and ends in exactly one of six ways ([`End`]); its [`Handle`] learns it once.
+//! An [`Agenda`] has workers that run [`Tasklet`]s: *high* before *normal* before *low*. A tasklet is submitted from
+//! any thread, from tasklets too, and ends in exactly one of six ways ([`End`]); its [`Handle`] learns it once.
 //!
 //! ```text
 //!             high   normal  low
@@ -12,14 +12,14 @@
 //!
 //! What holds:
 //!
-//! - **Order.** A worker looks for *high* in its own queue, outside, with the other workers; then for *normal*, then for
-//!   *low*. Every queue is first in, first out; workers run in parallel, so there is no order between two tasklets.
+//! - **Order.** A worker looks for *high* in its own queue, outside, with the other workers; then for *normal*, then
+//!   for *low*. Every queue is first in, first out; workers run in parallel, so there is no order between two tasklets.
 //! - **No starvation.** Every 61st pick of a worker begins at *low*, every 31st at *normal*, every 16th looks outside
 //!   before the own queue.
 //! - **Failures.** An error or a panic of a tasklet is its own end and nothing else. The worker lives.
 //! - **Idle.** A worker that finds nothing sleeps; nothing polls.
-//! - **Alone.** [`Agenda::quiesce`] runs a closure while every worker and every [`Party`] is at a safe point, or does not
-//!   run it at all and says what held it up.
+//! - **Alone.** [`Agenda::quiesce`] runs a closure while every worker and every [`Party`] is at a safe point, or does
+//!   not run it at all and says what held it up.
 //! - **Visible.** [`Agenda::running`] says what each worker runs, since when; [`Agenda::statistics`] what it has done.
 //!
 //! ```

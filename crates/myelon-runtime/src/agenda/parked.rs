@@ -90,7 +90,7 @@ impl Parked {
         if weakened(Site::ParkSecondLook) || !found() {
             self.parkers[me].park(until);
         }
-        // Acquire: who took the bit pushed before it, so the next look finds that.
+        // Acquire: the caller that took the bit pushed before it, so the next look finds that.
         bits.fetch_and(!mine, Ordering::Acquire) & mine == 0
     }
 
@@ -99,6 +99,11 @@ impl Parked {
         // Partner: `sleep`.
         fence_at(Site::WakeFence);
         self.call_one(priority);
+    }
+
+    /// Whether a worker sleeps, or did a moment ago.
+    pub(crate) fn any(&self) -> bool {
+        self.bits.iter().any(|bits| bits.load(Ordering::Relaxed) != 0)
     }
 
     /// Calls one sleeper that would run work of `priority`. Workers that run anything come first.
@@ -115,8 +120,9 @@ impl Parked {
         }
     }
 
-    /// Calls another sleeper if there is more work, after a worker took something that was not its own. Each such worker
-    /// does so: several tasklets may have come with one call, and a call may have come to a worker that was awake.
+    /// Calls another sleeper if there is more work, after a worker took something that was not its own. Each such
+    /// worker does so: several tasklets may have come with one call, and a call may have come to a worker that was
+    /// awake.
     pub(crate) fn pass_on(&self, highest: impl FnOnce() -> Option<Priority>) {
         if !weakened(Site::Spread)
             && let Some(priority) = highest()

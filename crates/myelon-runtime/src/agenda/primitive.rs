@@ -50,7 +50,7 @@ pub(crate) enum Site {
     StartExchange,
     /// That cancelling is an exchange that fails if the tasklet was started.
     CancelExchange,
-    /// That the asker who comes to a state word looks at it after it has announced itself.
+    /// The look at a state word of an asker that has announced itself in it.
     WatchSecondLook,
     /// The submitter's second look at the word that says that the agenda has ended.
     ClosedSecondLook,

@@ -1,6 +1,6 @@
 //! What a worker runs now, readable by every thread.
 
-use super::job::Queued;
+use super::job::{Description, Head};
 use super::primitive::{AtomicU64, Mutex, Ordering, lock};
 use super::priority::Priority;
 use std::borrow::Cow;
@@ -33,52 +33,59 @@ impl fmt::Display for Running {
 /// What one worker runs. Set before the closure is called, cleared after it, also if it failed or panicked.
 pub(crate) struct Now {
     /// What runs, or what ran last.
-    job: Mutex<Option<Queued>>,
+    what: Mutex<Option<What>>,
     /// When it began, in nanoseconds of the agenda's time; 0 if nothing runs.
     began_ns: AtomicU64,
 }
 
+struct What {
+    number: u64,
+    description: Description,
+    priority: Priority,
+}
+
+/// What ran until something else was set.
+pub(crate) struct Before {
+    what: Option<What>,
+    began_ns: u64,
+}
+
 impl Now {
     pub(crate) fn new() -> Self {
-        Self { job: Mutex::new(None), began_ns: AtomicU64::new(0) }
+        Self { what: Mutex::new(None), began_ns: AtomicU64::new(0) }
     }
 
     /// Sets what runs; returns what ran until now, for [`restore`](Self::restore).
-    pub(crate) fn set(&self, job: Queued, began_ns: u64) -> (Option<Queued>, u64) {
-        let mut place = lock(&self.job);
+    pub(crate) fn set(&self, head: &Head, began_ns: u64) -> Before {
+        let what = What { number: head.number, description: head.description.clone(), priority: head.priority };
+        let mut place = lock(&self.what);
         let before = self.began_ns.load(Ordering::Relaxed);
-        // Under the lock, so that a reader never sees this time with another job.
+        // Under the lock, so that a reader never sees this time with another tasklet.
         self.began_ns.store(began_ns.max(1), Ordering::Relaxed);
-        (place.replace(job), before)
+        Before { what: place.replace(what), began_ns: before }
     }
 
     /// Goes back to what ran before: nothing, or the tasklet that waits for the one that ended. Where nothing ran, only
-    /// the time is cleared; the job stays until the next one comes.
-    pub(crate) fn restore(&self, before: (Option<Queued>, u64)) {
-        if before.1 == 0 {
+    /// the time is cleared.
+    pub(crate) fn restore(&self, before: Before) {
+        if before.began_ns == 0 {
             self.began_ns.store(0, Ordering::Relaxed);
         } else {
-            let mut place = lock(&self.job);
-            self.began_ns.store(before.1, Ordering::Relaxed);
-            *place = before.0;
+            let mut place = lock(&self.what);
+            self.began_ns.store(before.began_ns, Ordering::Relaxed);
+            *place = before.what;
         }
     }
 
-    /// Forgets what ran last.
-    pub(crate) fn forget(&self) {
-        let last = lock(&self.job).take();
-        drop(last);
-    }
-
     pub(crate) fn read(&self, worker: usize, now_ns: u64) -> Option<Running> {
-        let place = lock(&self.job);
+        let place = lock(&self.what);
         let began_ns = self.began_ns.load(Ordering::Relaxed);
-        let head = place.as_ref().filter(|_| began_ns != 0)?.head();
+        let what = place.as_ref().filter(|_| began_ns != 0)?;
         Some(Running {
             worker,
-            number: head.number,
-            description: head.description.clone(),
-            priority: head.priority,
+            number: what.number,
+            description: what.description.to_cow(),
+            priority: what.priority,
             since: Duration::from_nanos(now_ns.saturating_sub(began_ns)),
         })
     }

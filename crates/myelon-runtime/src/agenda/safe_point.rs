@@ -12,8 +12,8 @@
 //! epoch = even
 //! ```
 //!
-//! One of the two sees the other. A party that runs stops under the lock, and goes on under it; only the rest is without
-//! a lock, because workers rest often.
+//! One of the two sees the other. A party that runs stops under the lock, and goes on under it; only the rest is
+//! without a lock, because workers rest often.
 
 use super::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
 use std::borrow::Cow;
@@ -102,7 +102,7 @@ pub enum QuiesceError {
 
 struct Inner {
     members: Vec<Arc<Member>>,
-    /// Those who asked, in the order in which they did. The first has the safe point.
+    /// The askers, in the order in which they asked. The first has the safe point.
     queue: VecDeque<(u64, Cow<'static, str>)>,
     next_ticket: u64,
 }
@@ -114,7 +114,7 @@ pub(crate) struct SafePoints {
     inner: Mutex<Inner>,
     /// A party has stopped, rests, or is gone.
     stopped: Condvar,
-    /// The epoch is even again, or the queue of those who ask has moved.
+    /// The epoch is even again, or the queue of askers has moved.
     going: Condvar,
 }
 
@@ -169,6 +169,20 @@ impl SafePoints {
         MEMBERSHIPS.with(|all| all.borrow_mut().retain(|(_, other)| !Arc::ptr_eq(other, member)));
         lock(&self.inner).members.retain(|other| !Arc::ptr_eq(other, member));
         self.stopped.notify_all();
+    }
+
+    /// The calling thread, if it is a party.
+    fn caller(&self) -> Option<Arc<Member>> {
+        let address = self.address();
+        MEMBERSHIPS.with(|all| all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member)))
+    }
+
+    /// Runs `sleep` on a thread that may be a party; then it counts as stopped.
+    pub(crate) fn rest_if_party<R>(&self, sleep: impl FnOnce() -> R) -> R {
+        match self.caller() {
+            Some(member) => self.rest(&member, sleep),
+            None => sleep(),
+        }
     }
 
     fn asks_to_stop(&self) -> bool {
@@ -240,9 +254,7 @@ impl SafePoints {
         let began = Instant::now();
         // A patience beyond what the clock can express waits without a limit.
         let until = began.checked_add(patience);
-        let address = self.address();
-        let caller = MEMBERSHIPS
-            .with(|all| all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member)));
+        let caller = self.caller();
         let mut inner = lock(&self.inner);
         if let Some(caller) = &caller {
             caller.state.store(STOPPED, Ordering::Release);

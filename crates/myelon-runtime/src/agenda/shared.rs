@@ -2,10 +2,9 @@
 
 use super::closing::{Closing, Phase};
 use super::error::SubmitError;
-use super::job::{Asker, Head, Job, JobOf, Queued, Submitted};
+use super::job::{Asker, Description, Head, Job, JobOf, Queued, Submitted};
 use super::parked::Parked;
 use super::primitive::{AtomicU64, Condvar, Mutex, Ordering, lock};
-use super::priority::Priority;
 use super::queue::{Board, Crossbeam};
 use super::running::{Now, Running};
 use super::safe_point::SafePoints;
@@ -114,6 +113,13 @@ impl Shared {
         std::process::id() != self.pid
     }
 
+    /// Asking for the pid is a system call and takes longer than a submission. So a submitter asks where a worker
+    /// sleeps, which costs a call anyway, and otherwise each 16th time. A child has the sleepers and the numbers of the
+    /// fork.
+    fn is_time_to_look_for_a_fork(&self, number: u64) -> bool {
+        number.is_multiple_of(16) || self.parked.any()
+    }
+
     /// The first of `count` numbers that no other tasklet has.
     pub(crate) fn take_numbers(&self, count: u64) -> u64 {
         self.numbers.fetch_add(count, Ordering::Relaxed)
@@ -124,6 +130,7 @@ impl Shared {
         self.sampling == Sampling::Each || number.is_multiple_of(16)
     }
 
+    /// Submits a tasklet, and keeps it for a handle.
     pub(crate) fn submit<T, F>(
         self: &Arc<Self>,
         tasklet: Tasklet<T, F>,
@@ -133,57 +140,94 @@ impl Shared {
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
     {
-        let Tasklet { closure, description, priority, deadline, repeats, .. } = tasklet;
-        if self.closing.phase() != Phase::Open {
-            return Err(SubmitError::Closed { description });
-        }
+        self.check_open(&tasklet)?;
         Local::with(self, |local| {
-            if local.is_none() && self.is_forked() {
-                return Err(SubmitError::Forked { description });
-            }
-            let number = local.map_or_else(|| self.take_numbers(1), Local::next_number);
-            let created_ns = if self.is_timed(number) { self.time.now_ns() } else { 0 };
-            let head = Head {
-                number,
-                priority,
-                description,
-                deadline: deadline.map(|(at, late)| (self.time.ns(at), late)),
-                repeats,
-                state: State::new(),
-                created_ns,
-                queued_ns: AtomicU64::new(created_ns),
-                started_ns: AtomicU64::new(0),
-                ended_ns: AtomicU64::new(0),
-                runs: AtomicU64::new(0),
-                watcher: Mutex::new(None),
-            };
-            let job = Arc::new(Submitted::new(head, closure, asker));
-            match local {
-                Some(local) => {
-                    // Counted before it can end.
-                    add(&self.desks[local.index].tables[priority.index()].submitted, 1);
-                    local.push(Arc::clone(&job) as Queued);
-                }
-                None => {
-                    self.outside[priority.index()].submitted.fetch_add(1, Ordering::Relaxed);
-                    self.board.put(priority, Arc::clone(&job) as Queued);
-                    self.parked.wake_one(priority);
-                }
-            }
-            if self.closing.closed_meanwhile() && job.head().state.end_unstarted(End::Left).is_some() {
-                // It was never accepted: no one learns of an end, and it is not counted.
-                self.uncount(local, priority);
-                job.withdraw();
-                return Err(SubmitError::Closed { description: job.head().description.clone() });
-            }
+            let job = self.make(local, tasklet, asker)?;
+            self.enqueue(local, Arc::clone(&job))?;
             Ok(job as Arc<dyn JobOf<T>>)
         })
     }
 
-    fn uncount(&self, local: Option<&Local>, priority: Priority) {
+    /// Submits a tasklet that no handle asks for.
+    pub(crate) fn submit_only<T, F>(
+        self: &Arc<Self>,
+        tasklet: Tasklet<T, F>,
+        asker: Asker<T>,
+    ) -> Result<(), SubmitError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Run) -> Answer<T> + Send + 'static,
+    {
+        self.check_open(&tasklet)?;
+        Local::with(self, |local| {
+            let job = self.make(local, tasklet, asker)?;
+            self.enqueue(local, job)
+        })
+    }
+
+    fn check_open<T, F>(&self, tasklet: &Tasklet<T, F>) -> Result<(), SubmitError> {
+        match self.closing.phase() {
+            Phase::Open => Ok(()),
+            Phase::Draining | Phase::Ending => Err(SubmitError::Closed { description: tasklet.description.clone() }),
+        }
+    }
+
+    fn make<T, F>(
+        &self,
+        local: Option<&Local>,
+        tasklet: Tasklet<T, F>,
+        asker: Asker<T>,
+    ) -> Result<Arc<Submitted<T, F>>, SubmitError> {
+        let Tasklet { closure, description, priority, deadline, repeats, .. } = tasklet;
+        let number = local.map_or_else(|| self.take_numbers(1), Local::next_number);
+        if local.is_none() && self.is_time_to_look_for_a_fork(number) && self.is_forked() {
+            return Err(SubmitError::Forked { description });
+        }
+        let created_ns = if self.is_timed(number) { self.time.now_ns() } else { 0 };
+        let head = Head {
+            number,
+            priority,
+            description: Description::new(description),
+            deadline: deadline.map(|(at, late)| (self.time.ns(at), late)),
+            repeats,
+            state: State::new(),
+            created_ns,
+            queued_ns: AtomicU64::new(created_ns),
+            started_ns: AtomicU64::new(0),
+            ended_ns: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            watcher: Mutex::new(None),
+        };
+        Ok(Arc::new(Submitted::new(head, closure, asker)))
+    }
+
+    fn enqueue<T, F>(&self, local: Option<&Local>, job: Arc<Submitted<T, F>>) -> Result<(), SubmitError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Run) -> Answer<T> + Send + 'static,
+    {
+        let priority = job.head().priority;
+        // Counted before it can end.
         match local {
-            Some(local) => add(&self.desks[local.index].tables[priority.index()].submitted, u64::MAX),
-            None => _ = self.outside[priority.index()].submitted.fetch_sub(1, Ordering::Relaxed),
+            Some(local) => {
+                add(&self.desks[local.index].tables[priority.index()].submitted, 1);
+                // No second look at the phase: this worker has not ended, so the last look of the last one finds it.
+                local.push(job);
+                Ok(())
+            }
+            None => {
+                let submitted = &self.outside[priority.index()].submitted;
+                submitted.fetch_add(1, Ordering::Relaxed);
+                self.board.put(priority, Arc::clone(&job) as Queued);
+                self.parked.wake_one(priority);
+                if self.closing.closed_meanwhile() && job.head().state.end_unstarted(End::Left).is_some() {
+                    // It was never accepted: no one learns of an end, and it is not counted.
+                    submitted.fetch_sub(1, Ordering::Relaxed);
+                    job.withdraw();
+                    return Err(SubmitError::Closed { description: job.head().description.to_cow() });
+                }
+                Ok(())
+            }
         }
     }
 
@@ -192,7 +236,7 @@ impl Shared {
         let head = job.head();
         if let Some(asked) = head.state.end_unstarted(End::Left) {
             self.outside[head.priority.index()].end(End::Left).fetch_add(1, Ordering::Relaxed);
-            job.conclude(End::Left, asked);
+            job.conclude_unrun(End::Left, asked);
         }
     }
 

@@ -92,8 +92,8 @@ impl Builder {
     }
 }
 
-/// Workers and their queues. Dropping it closes it with a budget of zero: what waits ends as *left*, what runs is waited
-/// for (except on one of its own workers, where a wait would never end).
+/// Workers and their queues. Dropping it closes it with a budget of zero: what waits ends as *left*, what runs is
+/// waited for (except on one of its own workers, where a wait would never end).
 ///
 /// It stays with the part of the program that ends it; other threads, and tasklets, submit through a [`Submitter`]. The
 /// page of [the module](crate::agenda) has an example.
@@ -320,7 +320,7 @@ impl Submitter {
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
     {
-        self.shared.submit(tasklet, Asker::Closure(Box::new(then))).map(drop)
+        self.shared.submit_only(tasklet, Asker::Closure(Box::new(then)))
     }
 
     /// Submits a tasklet whose result is dropped. What becomes of it is only counted.
@@ -332,15 +332,15 @@ impl Submitter {
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
     {
-        self.shared.submit(tasklet, Asker::Nobody).map(drop)
+        self.shared.submit_only(tasklet, Asker::Dropped)
     }
 
-    /// Runs `closure` on this thread while every worker and every [`Party`] is at a safe point; then everything goes on,
-    /// also after a panic.
+    /// Runs `closure` on this thread while every worker and every [`Party`] is at a safe point; then everything goes
+    /// on, also after a panic.
     ///
-    /// At a safe point are: a worker between two tasklets, a worker whose tasklet waits for a handle, a party that looks
-    /// or rests. A caller that is a tasklet or a party counts as stopped. If others have asked earlier, it waits for its
-    /// turn. The closure may submit tasklets; they run afterwards.
+    /// At a safe point are: a worker between two tasklets, a worker or a party that waits for a handle, a party that
+    /// looks or rests. A caller that is a tasklet or a party counts as stopped. If others have asked earlier, it waits
+    /// for its turn. The closure may submit tasklets; they run afterwards.
     ///
     /// `description` says what the closure does, for the reports of others that ask. `patience` is how long to wait for
     /// the turn and the safe point; the closure itself has no limit. A tasklet or party whose turn does not come also

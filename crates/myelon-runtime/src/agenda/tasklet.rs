@@ -123,7 +123,8 @@ impl<T: Send + 'static> Tasklet<T, ()> {
         Tasklet::of(description.into(), once, false)
     }
 
-    /// A tasklet that runs once and has a value or an error. An error ends it as [`Failed`](crate::agenda::End::Failed).
+    /// A tasklet that runs once and has a value or an error. An error ends it as
+    /// [`Failed`](crate::agenda::End::Failed).
     pub fn fallible<E: Into<TaskletError>>(
         description: impl Into<Cow<'static, str>>,
         closure: impl FnOnce() -> Result<T, E> + Send + 'static,

@@ -69,7 +69,6 @@ pub(crate) fn work(shared: Arc<Shared>, index: usize, own: Own<Crossbeam, Queued
     LOCAL.set(Some(Rc::clone(&local)));
     local.work();
     LOCAL.set(None);
-    shared.desks[index].now.forget();
     shared.points.leave(&member);
     shared.worker_ends();
 }
@@ -176,7 +175,7 @@ impl Local {
                     if let Some(asked) = head.state.end_unstarted(End::Expired) {
                         add(&table.late, 1);
                         add(table.end(End::Expired), 1);
-                        job.conclude(End::Expired, asked);
+                        job.conclude_unrun(End::Expired, asked);
                     }
                     return;
                 }
@@ -199,7 +198,7 @@ impl Local {
             head.started_ns.store(began_ns, Ordering::Relaxed);
             table.waited.record(began_ns.saturating_sub(head.queued_ns.load(Ordering::Relaxed)));
         }
-        let before = self.desk().now.set(Arc::clone(job), began_ns);
+        let before = self.desk().now.set(head, began_ns);
         self.stack.borrow_mut().push(head.number);
 
         let end = job.run(&Run { number: head.number, count });
@@ -231,7 +230,7 @@ impl Local {
         }
     }
 
-    /// Whether this worker could wait for `job` only in vain: it is on this worker's own stack, or the stack is full.
+    /// Whether a wait for `job` could not end here: it is on this worker's own stack, or the stack is full.
     pub(crate) fn cannot_wait_for(&self, job: &Queued) -> bool {
         let stack = self.stack.borrow();
         stack.len() >= DEPTH_MAX || stack.contains(&job.head().number)

@@ -12,8 +12,17 @@ fn a_forked_child_is_told_that_it_has_no_workers() {
     let mut handle = Some(agenda.submit(Tasklet::new("of the parent", || 1)).unwrap());
     let mut child = fork_then(|| {
         let mut handle = handle.take().unwrap();
-        match (agenda.submit(Tasklet::new("of the child", || 1)), agenda.close(PATIENCE)) {
-            (Err(SubmitError::Forked { .. }), Err(CloseError::Forked)) => (),
+        // If no worker slept at the fork, this is noticed at the 16th at the latest. What was accepted before says so
+        // too.
+        let refused = (0..16).find_map(|_| match agenda.submit(Tasklet::new("of the child", || 1)) {
+            Ok(mut accepted) => {
+                assert!(matches!(accepted.wait(PATIENCE), Err(WaitError::Forked { .. })));
+                None
+            }
+            Err(error) => Some(error),
+        });
+        match (refused, agenda.close(PATIENCE)) {
+            (Some(SubmitError::Forked { .. }), Err(CloseError::Forked)) => (),
             _ => return 1,
         }
         // It may have ended before the fork.

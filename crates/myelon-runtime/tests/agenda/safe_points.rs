@@ -199,3 +199,35 @@ fn a_party_holds_up_a_closure_until_it_looks_rests_or_leaves() {
     });
     assert_eq!(agenda.quiesce("without the loop", PATIENCE, || 1), Ok(1));
 }
+
+#[test]
+fn a_worker_and_a_party_that_wait_for_a_handle_are_at_a_safe_point() {
+    let _watchdog = Watchdog::new(PATIENCE, "a safe point");
+    let agenda = agenda(2);
+    let (ask, asked) = channel::<()>();
+    let submitter = agenda.submitter();
+    let asks = agenda
+        .submit(Tasklet::new("asks", move || {
+            asked.recv_timeout(PATIENCE).unwrap();
+            submitter.quiesce("while two wait", PATIENCE, || 5)
+        }))
+        .unwrap();
+    let (send, handles) = channel();
+    let mut waits = agenda
+        .submit(Tasklet::new("waits", move || {
+            let mut handle: myelon_runtime::agenda::Handle<_> = handles.recv_timeout(PATIENCE).unwrap();
+            handle.wait(PATIENCE).unwrap()
+        }))
+        .unwrap();
+    std::thread::scope(|scope| {
+        let registering = &agenda;
+        let party = scope.spawn(move || {
+            let _party = registering.register("the loop");
+            ask.send(()).unwrap();
+            waits.wait(PATIENCE).unwrap()
+        });
+        eventually("both run", PATIENCE, || agenda.running().len() == 2).unwrap();
+        send.send(asks).unwrap();
+        assert_eq!(party.join().unwrap(), Ok(5));
+    });
+}
