@@ -219,6 +219,8 @@ fn a_worker_and_a_party_that_wait_for_a_handle_are_at_a_safe_point() {
             handle.wait(PATIENCE).unwrap()
         }))
         .unwrap();
+    // Only then does the party ask: a worker that stopped before it took its tasklet would not be one that waits.
+    eventually("both run", PATIENCE, || agenda.running().len() == 2).unwrap();
     std::thread::scope(|scope| {
         let registering = &agenda;
         let party = scope.spawn(move || {
@@ -226,7 +228,6 @@ fn a_worker_and_a_party_that_wait_for_a_handle_are_at_a_safe_point() {
             ask.send(()).unwrap();
             waits.wait(PATIENCE).unwrap()
         });
-        eventually("both run", PATIENCE, || agenda.running().len() == 2).unwrap();
         send.send(asks).unwrap();
         assert_eq!(party.join().unwrap(), Ok(5));
     });
