@@ -1,7 +1,8 @@
 //! Empty tasklets through an agenda, beside rayon: submitted from outside, and from a tasklet.
 //!
 //! A round is 1024 tasklets, from the first submission to the end of the last one; the throughput that is printed is in
-//! tasklets. Both have two threads. The agenda keeps its statistics; its times are taken of each tasklet, or of 1 in 16.
+//! tasklets. Both have two threads. The agenda keeps its statistics; its times are taken of each tasklet, or of 1 in
+//! 16.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use myelon_runtime::agenda::{Agenda, End, Sampling, Submitter, Tasklet};
