@@ -45,6 +45,7 @@ impl Cursor {
     /// Asks for the line, which is written next.
     #[inline(always)]
     pub(crate) fn fetch(&self) {
+        #[cfg(not(loom))]
         super::fetch::fetch_for_write((&raw const self.published).cast());
     }
 
