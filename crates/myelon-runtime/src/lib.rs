@@ -7,3 +7,4 @@
 pub mod agenda;
 pub mod clock;
 pub mod testing;
+pub mod timers;
