@@ -355,8 +355,7 @@ impl<E: Event, F: SlotForm> SharedProducer<E, F> {
         if self.is_plain() { self.write_next(false, fill) } else { self.write_with_care(fill) }
     }
 
-    /// Whether there is no more to do with the next event than to write it: its slot was used before, and nothing is due
-    /// for its lines.
+    /// Whether the next event is only written: its slot was used before, and no trial begins or ends there.
     #[inline(always)]
     fn is_plain(&self) -> bool {
         let core = &self.end.side.core;
