@@ -1,10 +1,65 @@
-//! One loop that waits for everything a process of a server waits for, and an agenda that runs its work by priority on
-//! a few threads.
+//! One loop that waits for everything a process of a server waits for.
 //!
-//! Source: RFC 0022 (the loop) and RFC 0023 (the agenda).
+//! | you want to | take |
+//! |---|---|
+//! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
+//! | know which deadline is next, in a loop of your own | [`timers`] |
+//! | run either on a time that your test moves | [`testing::VirtualClock`] |
+//!
+//! # One turn
+//!
+//! ```text
+//!   sleep until: a descriptor, a wake, the next timer, the end of a rate limit   (not at all if something is ready)
+//! 1 results        a dump that was asked for; calls and commands that other threads have sent
+//! 2 timers         that are due, by deadline
+//! 3 signals        in the order of the kernel: lowest number first
+//! 4 descriptors    by priority, and in one priority in turn; children and sockets are descriptors
+//! 5 idle           sources that run when 1 to 4 had nothing to do
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **Levels.** A handler is called as long as what it waits for is there, whether it reads all or one byte, fails or
+//!   panics. Only one that answers [`Drained`](event_loop::Next::Drained) is not called for what it has left.
+//! - **Fairness.** A source is called at most as often in a turn as its budget says. Every priority is served in every
+//!   turn.
+//! - **Failures.** An error and a panic cost the event of that handler. They are counted, kept with the description,
+//!   and told to a hook. (A program that is built with `panic = "abort"` ends instead.)
+//! - **Removal.** No handler of a removed source is called any more, also in the same turn.
+//! - **Deadlines.** No timer is early. A periodic one keeps its phase, and is called once for all periods that it
+//!   missed.
+//! - **Commands.** Each sender's are handled in order, each once. A full channel gives the command back.
+//!   [`quit`](event_loop::LoopHandle::quit) and [`exit`](event_loop::LoopHandle::exit) are never refused.
+//!
+//! # Example
+//!
+//! ```
+//! use myelon_runtime::event_loop::{EventLoop, Tick};
+//! use std::time::Duration;
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.add_timer(Duration::from_millis(1), "the first millisecond", |event_loop: &mut EventLoop, tick: Tick| {
+//!     println!("late by {:?}", event_loop.now() - tick.deadline);
+//!     event_loop.handle().quit();
+//! });
+//! event_loop.run()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Platforms
+//!
+//! Linux 5.4 or later. On macOS there are neither signals nor children in the loop, and a sleep ends at a millisecond.
+//!
+//! Source: RFC 0022.
 #![forbid(unsafe_code)]
 
 pub mod agenda;
 pub mod clock;
+pub mod event_loop;
 pub mod testing;
 pub mod timers;
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

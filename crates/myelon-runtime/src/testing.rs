@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 /// A clock that stands still until it is moved. Its clones show the same time.
 ///
+/// A loop with this clock does not sleep for its timers: when nothing is ready it moves the clock to the next deadline.
+/// A turn that must not sleep does not move it. What other threads and processes do takes no time on this clock.
+///
 /// ```
 /// use myelon_runtime::clock::Clock;
 /// use myelon_runtime::testing::VirtualClock;
@@ -35,5 +38,14 @@ impl VirtualClock {
 impl Clock for VirtualClock {
     fn now(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn real_sleep(&self, deadline: Option<Instant>) -> Option<Duration> {
+        deadline.map(|_| Duration::ZERO)
+    }
+
+    fn slept_until(&self, deadline: Instant) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = deadline.max(*now);
     }
 }

@@ -1,0 +1,221 @@
+//! What other threads have of a loop.
+
+use super::channel::{CommandSender, Refused};
+use super::record::Record;
+use super::wake::Word;
+use super::{EventLoop, SourceId, SourceReport};
+use crate::clock::Clock;
+use mio::Waker;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+pub(super) const DUMP: u32 = 1;
+pub(super) const QUIT: u32 = 2;
+pub(super) const EXIT: u32 = 4;
+
+/// A call that another thread sends with [`LoopHandle::call`].
+pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
+
+/// What the loop shares with its handles and channels.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) word: Word,
+    waker: Waker,
+    /// Channels with commands that the loop has not seen.
+    news: Mutex<Vec<SourceId>>,
+    records: Mutex<Vec<Option<Arc<Record>>>>,
+    clock: Arc<dyn Clock>,
+    pub(super) start: Instant,
+    pub(super) numbers: Numbers,
+}
+
+/// What a loop has done. Only the loop's thread writes.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) turns: AtomicU64,
+    pub(super) sleeps: AtomicU64,
+    pub(super) stale: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(waker: Waker, clock: Arc<dyn Clock>) -> Self {
+        let (news, records, start) = (Mutex::default(), Mutex::default(), clock.now());
+        Self { word: Word::default(), waker, news, records, clock, start, numbers: Numbers::default() }
+    }
+
+    /// Wakes the loop if it sleeps.
+    pub(super) fn wake(&self) {
+        if self.word.must_wake() {
+            self.wake_anyway();
+        }
+    }
+
+    fn wake_anyway(&self) {
+        // It fails only if its counter is full, and then the descriptor is readable already.
+        let _ = self.waker.wake();
+    }
+
+    /// A channel has its first command since the loop has found it empty.
+    pub(super) fn add_news(&self, channel: SourceId) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        self.wake();
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Exchanges the news for an empty list.
+    pub(super) fn swap_news(&self, list: &mut Vec<SourceId>) {
+        std::mem::swap(list, &mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn set_record(&self, index: u32, record: Option<Arc<Record>>) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = index as usize;
+        if records.len() <= index {
+            records.resize(index + 1, None);
+        }
+        records[index] = record;
+    }
+
+    pub(super) fn reports(&self) -> Vec<SourceReport> {
+        let records: Vec<_> = {
+            let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            records.iter().flatten().cloned().collect()
+        };
+        let now = self.clock.now().saturating_duration_since(self.start);
+        records.iter().map(|record| record.report(now)).collect()
+    }
+
+    pub(super) fn statistics(&self) -> LoopStatistics {
+        LoopStatistics {
+            turns: self.numbers.turns.load(Ordering::Relaxed),
+            sleeps: self.numbers.sleeps.load(Ordering::Relaxed),
+            stale_events: self.numbers.stale.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn dump(&self) -> String {
+        let (reports, statistics) = (self.reports(), self.statistics());
+        let LoopStatistics { turns, sleeps, stale_events } = statistics;
+        let mut text =
+            format!("loop: {} sources, {turns} turns, {sleeps} sleeps, {stale_events} stale events\n", reports.len());
+        for report in reports {
+            writeln!(text, "{report}").expect("a string takes everything");
+        }
+        text
+    }
+}
+
+/// What a loop has done so far.
+///
+/// ```
+/// use myelon_runtime::event_loop::{EventLoop, LoopStatistics};
+/// use std::time::Duration;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// event_loop.turn(Duration::ZERO)?;
+/// let LoopStatistics { turns, sleeps, .. } = event_loop.handle().statistics();
+/// assert_eq!((turns, sleeps), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoopStatistics {
+    /// How many turns have begun.
+    pub turns: u64,
+    /// In how many of them it was allowed to sleep.
+    pub sleeps: u64,
+    /// Events that were dropped, because their source was removed before it was served.
+    pub stale_events: u64,
+}
+
+/// Reaches a loop from any thread: wakes it, ends it, sends it calls, and shows what it does.
+///
+/// [`request_dump`](Self::request_dump), [`quit`](Self::quit) and [`exit`](Self::exit) are flags, so they are never
+/// refused. If the loop is gone, nothing happens.
+///
+/// ```
+/// use myelon_runtime::event_loop::{EventLoop, Interest, Next, Ready, RunEnd};
+/// use std::io::{PipeReader, Read};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let (reader, writer) = std::io::pipe()?;
+/// let other = std::thread::spawn(move || {
+///     // A source that another thread adds. Its handler is made in the loop's thread.
+///     handle.call(move |event_loop| {
+///         let ended = event_loop.add(reader, Interest::Readable, "the end of a pipe", |event_loop: &mut EventLoop, pipe: &mut PipeReader, ready: Ready| {
+///             if ready.hang_up {
+///                 event_loop.handle().quit();
+///             }
+///         });
+///         ended.expect("a pipe can be waited for");
+///     }).expect("fewer than 1024 calls wait");
+///     drop(writer);
+/// });
+/// assert_eq!(event_loop.run()?, RunEnd::Quit { drained: true });
+/// other.join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LoopHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) calls: CommandSender<Call>,
+}
+
+impl LoopHandle {
+    /// Ends the present sleep of the loop, or the next one if it does not sleep now.
+    pub fn wake(&self) {
+        self.shared.wake_anyway();
+    }
+
+    /// Asks the loop for a dump: the hook of [`EventLoop::on_dump`] gets it in the loop's thread, between two handlers.
+    /// Without a hook nothing happens.
+    pub fn request_dump(&self) {
+        self.ask(DUMP);
+    }
+
+    /// Ends [`EventLoop::run`] when all that has happened already is served: commands that were sent, timers that are
+    /// due, descriptors that are ready.
+    pub fn quit(&self) {
+        self.ask(QUIT);
+    }
+
+    /// Ends [`EventLoop::run`] as soon as the present handler returns.
+    pub fn exit(&self) {
+        self.ask(EXIT);
+    }
+
+    fn ask(&self, flag: u32) {
+        self.shared.word.ask(flag);
+        self.shared.wake();
+    }
+
+    /// Runs `call` in the loop's thread, before timers and descriptors. So other threads add, pause and remove sources.
+    /// A panic of `call` is contained and reported like that of a handler.
+    ///
+    /// # Errors
+    /// Too many calls wait, or the loop is gone. The call comes back.
+    pub fn call<F: FnOnce(&mut EventLoop) + Send + 'static>(&self, call: F) -> Result<(), Refused<Call>> {
+        self.calls.send(Box::new(call))
+    }
+
+    /// What each source is and has done. It asks nothing of the loop, so it works while a handler runs, and says which.
+    pub fn sources(&self) -> Vec<SourceReport> {
+        self.shared.reports()
+    }
+
+    /// What the loop has done.
+    pub fn statistics(&self) -> LoopStatistics {
+        self.shared.statistics()
+    }
+
+    /// All of that as text, one source a line.
+    pub fn dump(&self) -> String {
+        self.shared.dump()
+    }
+}

@@ -1,0 +1,55 @@
+//! What a handler answers.
+
+use std::error::Error;
+
+/// What a handler wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Call me if there is still something, or when something comes. This is what `()` means. It costs half a
+    /// microsecond more than `Drained`, and needs no care.
+    Again,
+    /// I have read or written until `WouldBlock`: call me when something comes. From an idle source: call me when the
+    /// loop has worked and is idle again.
+    Drained,
+    /// Call me again, in this turn if my budget permits it.
+    More,
+    /// Do not wait for me until [`EventLoop::resume`](super::EventLoop::resume).
+    Pause,
+    /// Remove me.
+    Remove,
+}
+
+/// What a handler may return: nothing, a [`Next`], or a result with one of them.
+///
+/// ```
+/// use myelon_runtime::event_loop::{IntoNext, Next};
+///
+/// assert_eq!(().into_next().unwrap(), Next::Again);
+/// assert_eq!(Next::More.into_next().unwrap(), Next::More);
+/// assert!("seven".parse::<u8>().map(|_| Next::Drained).into_next().is_err());
+/// ```
+pub trait IntoNext {
+    /// The answer, or the error of the handler.
+    ///
+    /// # Errors
+    /// The handler has failed.
+    fn into_next(self) -> Result<Next, Box<dyn Error>>;
+}
+
+impl IntoNext for () {
+    fn into_next(self) -> Result<Next, Box<dyn Error>> {
+        Ok(Next::Again)
+    }
+}
+
+impl IntoNext for Next {
+    fn into_next(self) -> Result<Next, Box<dyn Error>> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoNext, E: Into<Box<dyn Error>>> IntoNext for Result<T, E> {
+    fn into_next(self) -> Result<Next, Box<dyn Error>> {
+        self.map_err(Into::into)?.into_next()
+    }
+}

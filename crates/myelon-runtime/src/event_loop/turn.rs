@@ -1,0 +1,537 @@
+//! One turn: the sleep, and then results, timers, signals, descriptors and idle sources.
+//!
+//! A source of a descriptor is *waiting*, *ready* or *running*, or it is not in epoll: *paused* or *limited*.
+//!
+//! ```text
+//!             an edge                 its turn
+//! waiting ──────────────> ready ──────────────────> running
+//!    ^                      ^                          │ More: again ready, within the budget also in this turn
+//!    └──────────────────────┴──────────────────────────┤ Drained: waiting
+//!                                                      │ Again, an error, a panic: waiting, and a new edge if there
+//!                                                      └ is something
+//! ```
+//! - **Invariant:** a source is waiting only if the kernel tells an edge for what is there, or its handler said that it
+//!   is drained.
+//! - **Invariant:** while a handler runs, its entry is consistent: the handler may do anything to any source.
+
+use super::entry::{Entry, Step, Waits};
+use super::handle::{DUMP, EXIT, QUIT};
+use super::handler::News;
+use super::record::add;
+use super::{
+    Cause, Deadline, EventLoop, Failure, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick, TurnError, WAKE,
+};
+use mio::unix::SourceFd;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many timers one turn serves. If more are due, the next turn, which does not sleep, serves them.
+const TIMERS: usize = 1024;
+
+/// Runs `work` without letting a panic pass.
+pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        // A payload's destructor may panic as well. What is a text has none.
+        let text = payload.downcast_ref::<&str>().is_some() || payload.downcast_ref::<String>().is_some();
+        if text {
+            return payload;
+        }
+        std::mem::forget(payload);
+        Box::new("a value that is no text")
+    })
+}
+
+impl EventLoop {
+    /// Runs until [`LoopHandle::quit`](super::LoopHandle::quit) or [`LoopHandle::exit`](super::LoopHandle::exit) is
+    /// called, before or meanwhile.
+    ///
+    /// # Errors
+    /// See [`TurnError`]. The loop can be run again.
+    pub fn run(&mut self) -> Result<RunEnd, TurnError> {
+        if self.in_turn {
+            return Err(TurnError::Nested);
+        }
+        let mut drain_until = None;
+        loop {
+            let longest = if drain_until.is_some() { Duration::ZERO } else { Duration::MAX };
+            self.draining = drain_until.is_some();
+            let served = self.turn(longest);
+            self.draining = false;
+            let served = served?;
+            if self.asked(EXIT) {
+                self.shared().word.take(EXIT | QUIT);
+                return Ok(RunEnd::Exit);
+            }
+            if self.shared().word.take(QUIT) != 0 && drain_until.is_none() {
+                // A second request does not prolong it.
+                drain_until = Some(Instant::now() + self.drain);
+                continue;
+            }
+            if let Some(until) = drain_until {
+                if served == 0 && !self.has_work() {
+                    return Ok(RunEnd::Quit { drained: true });
+                }
+                if Instant::now() >= until {
+                    return Ok(RunEnd::Quit { drained: false });
+                }
+            }
+        }
+    }
+
+    /// One turn, which sleeps for `longest_sleep` at most. It sleeps only if nothing is ready, and until the next timer.
+    /// Returns how many handlers were called. Zero: it does not sleep; [`Duration::MAX`]: without end.
+    ///
+    /// For a program that has a loop of its own. [`LoopHandle::quit`](super::LoopHandle::quit) and
+    /// [`LoopHandle::exit`](super::LoopHandle::exit) end the sleep, and are for [`run`](Self::run): a turn leaves them
+    /// set, and with `exit` calls no further handler.
+    ///
+    /// # Errors
+    /// See [`TurnError`]. The loop can be used again.
+    pub fn turn(&mut self, longest_sleep: Duration) -> Result<usize, TurnError> {
+        if self.in_turn {
+            return Err(TurnError::Nested);
+        }
+        let looked = self.look(longest_sleep);
+        self.in_turn = true;
+        let served = looked.map(|()| self.serve_all());
+        self.in_turn = false;
+        let served = served.map_err(TurnError::Os)?;
+        match self.hook_panicked.take() {
+            Some(text) => Err(TurnError::HookPanicked(text)),
+            None => Ok(served),
+        }
+    }
+
+    fn asked(&self, flags: u32) -> bool {
+        self.shared().word.asked() & flags != 0
+    }
+
+    /// Whether a turn would find something without looking at descriptors.
+    fn has_work(&self) -> bool {
+        self.ready.iter().any(|list| !list.is_empty())
+            || self.shared().has_news()
+            || self.asked(DUMP)
+            || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
+    }
+
+    /// Sleeps if there is nothing to do, and takes what has happened.
+    fn look(&mut self, longest: Duration) -> std::io::Result<()> {
+        self.turns += 1;
+        add(&self.shared().numbers.turns, 1);
+        let nothing = longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty);
+        let mut until = None;
+        let mut timeout = Some(Duration::ZERO);
+        if nothing {
+            self.shared().word.announce_sleep();
+            // The second look, after the word.
+            if !self.shared().has_news() && !self.asked(DUMP | QUIT | EXIT) {
+                add(&self.shared().numbers.sleeps, 1);
+                let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
+                until = match (self.timers.next_wake(), longest) {
+                    (Some(wake), Some(longest)) => Some(wake.min(longest)),
+                    (wake, longest) => wake.or(longest),
+                };
+                timeout = self.clock.real_sleep(until);
+            }
+        }
+        self.poll(timeout)?;
+        self.shared().word.awake();
+        if let Some(until) = until
+            && self.events.is_empty()
+            && !self.shared().has_news()
+        {
+            self.clock.slept_until(until);
+        }
+        self.now = self.clock.now();
+        self.take_events();
+        Ok(())
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        let timeout = match &mut self.fine {
+            Some(fine) => fine.arm(timeout)?,
+            None => timeout,
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            // A signal with a handler, or a debugger. The turn goes on, with nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn take_events(&mut self) {
+        let Self { events, entries, ready, tickets, handle, .. } = self;
+        for event in &*events {
+            let token = event.token();
+            #[cfg(target_os = "linux")]
+            if token == super::FINE {
+                continue;
+            }
+            if token == WAKE {
+                continue;
+            }
+            let id = SourceId::of(token);
+            match entries.get_mut(id) {
+                Some(entry) if matches!(entry.state, SourceState::Waiting | SourceState::Ready) => {
+                    entry.ready = entry.ready.and(Ready::of(event));
+                    if entry.state == SourceState::Waiting {
+                        list(entry, id, ready, tickets);
+                    }
+                }
+                Some(_) => {}
+                None => add(&handle.shared.numbers.stale, 1),
+            }
+        }
+    }
+
+    /// Puts a source at the end of the list of its step.
+    pub(super) fn make_ready(&mut self, id: SourceId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            list(entry, id, &mut self.ready, &mut self.tickets);
+        }
+    }
+
+    fn serve_all(&mut self) -> usize {
+        self.take_news();
+        self.serve_dump();
+        let mut served = self.serve(Step::Results);
+        served += self.serve_timers();
+        for step in [Step::Signals, Step::High, Step::Normal, Step::Low] {
+            served += self.serve(step);
+        }
+        if served > 0 {
+            self.idle.extend(self.idle_later.drain(..));
+        } else if !self.draining {
+            served += self.serve_idle();
+        }
+        served
+    }
+
+    fn stopped(&self) -> bool {
+        self.hook_panicked.is_some() || self.asked(EXIT)
+    }
+
+    fn take_news(&mut self) {
+        let mut news = std::mem::take(&mut self.news);
+        self.shared().swap_news(&mut news);
+        for id in news.drain(..) {
+            if self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Waiting) {
+                self.make_ready(id);
+            }
+        }
+        self.news = news;
+    }
+
+    fn serve_dump(&mut self) {
+        if self.shared().word.take(DUMP) == 0 {
+            return;
+        }
+        let Some(mut hook) = self.on_dump.take() else { return };
+        let text = self.shared().dump();
+        if let Err(payload) = contained(|| hook(&text)) {
+            self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
+        }
+        self.on_dump = Some(hook);
+    }
+
+    /// Serves the sources of a step that are ready now, and those that have more, within their budgets.
+    fn serve(&mut self, step: Step) -> usize {
+        let mut served = 0;
+        let mut now = std::mem::take(&mut self.ready[step as usize]);
+        while let Some((id, ticket)) = now.pop_front() {
+            if self.stopped() {
+                now.push_front((id, ticket));
+                break;
+            }
+            let Some(entry) = self.entries.get_mut(id) else {
+                // A neighbour has removed it in this turn.
+                add(&self.handle.shared.numbers.stale, 1);
+                continue;
+            };
+            if entry.state != SourceState::Ready || entry.ticket != ticket {
+                continue;
+            }
+            self.call_ready(id);
+            served += 1;
+            // What has more is at the end of the next list. Within its budget it belongs to this one.
+            if let Some(entry) = self.entries.get(id)
+                && entry.state == SourceState::Ready
+                && entry.calls < entry.settings.budget
+                && self.ready[step as usize].back() == Some(&(id, entry.ticket))
+            {
+                now.extend(self.ready[step as usize].pop_back());
+            }
+        }
+        // What was not served is first in the next turn.
+        now.append(&mut self.ready[step as usize]);
+        self.ready[step as usize] = now;
+        served
+    }
+
+    fn serve_timers(&mut self) -> usize {
+        let mut served = 0;
+        while served < TIMERS && !self.stopped() {
+            let Some(expired) = self.timers.expire(self.now) else { break };
+            match expired.value {
+                Deadline::LimitOver(id) => {
+                    if let Some(entry) = self.entries.get_mut(id) {
+                        entry.limit_over = None;
+                        self.wait_again_or_lose(id);
+                    }
+                }
+                Deadline::Timer(id) => {
+                    self.call(id, News::Tick(Tick { deadline: expired.deadline, missed: expired.missed }));
+                    served += 1;
+                }
+            }
+        }
+        served
+    }
+
+    fn serve_idle(&mut self) -> usize {
+        let mut served = 0;
+        for id in std::mem::take(&mut self.idle) {
+            if self.entries.get(id).is_none() {
+                continue;
+            }
+            if self.stopped() || self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Paused) {
+                self.idle_later.push(id);
+                continue;
+            }
+            self.call(id, News::Idle);
+            served += 1;
+        }
+        served
+    }
+
+    /// Calls the handler of a source that is ready.
+    fn call_ready(&mut self, id: SourceId) {
+        let (turns, now) = (self.turns, self.now);
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if entry.turn != turns {
+            (entry.turn, entry.calls) = (turns, 0);
+        }
+        entry.calls += 1;
+        if let Some((_, interval)) = entry.settings.rate_limit
+            && now.saturating_duration_since(entry.interval) >= interval
+        {
+            (entry.interval, entry.calls_in_interval) = (now, 0);
+        }
+        entry.calls_in_interval += 1;
+        let news = match entry.waits {
+            Waits::Descriptor { interest, .. } => {
+                let mut ready = entry.ready;
+                if ready.ends(interest) && entry.handler.as_ref().is_some_and(|handler| handler.nothing_to_read()) {
+                    ready.readable = false;
+                }
+                News::Ready(ready)
+            }
+            Waits::Timer { .. } | Waits::Channel | Waits::Idle => News::Command,
+        };
+        self.call(id, news);
+    }
+
+    /// Calls a handler, and does what it answers. The only place where handlers are called.
+    fn call(&mut self, id: SourceId, news: News) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let Some(mut handler) = entry.handler.take() else { return };
+        entry.set_state(SourceState::Running);
+        let record = Arc::clone(&entry.record);
+        let began = self.clock.now();
+        record.begin(began.saturating_duration_since(self.shared().start));
+        self.current = Some(id);
+        let answer = contained(|| handler.call(self, news));
+        self.current = None;
+        record.end(self.clock.now().saturating_duration_since(began));
+        let failed = match answer {
+            Ok(Ok(next)) => Ok(next),
+            Ok(Err(error)) => Err(Cause::Error(error)),
+            Err(payload) => Err(Cause::of_panic(&*payload)),
+        };
+        let (next, cause) = match failed {
+            Ok(next) => (next, None),
+            Err(cause) => {
+                let policy = self.entries.get(id).map_or(OnFailure::Remove, |entry| entry.settings.on_failure);
+                let next = match policy {
+                    OnFailure::Keep => Next::Again,
+                    OnFailure::Pause => Next::Pause,
+                    OnFailure::Remove => Next::Remove,
+                };
+                record.fail(cause.to_string());
+                (next, Some((cause, policy)))
+            }
+        };
+        match self.entries.get_mut(id) {
+            Some(entry) => {
+                let number = handler.descriptor();
+                entry.handler = Some(handler);
+                self.follow_descriptor(id, number);
+                self.follow(id, next, news);
+            }
+            // It has removed itself.
+            None => {
+                if let Err(payload) = contained(|| drop(handler)) {
+                    record.fail(Cause::of_panic(&*payload).to_string());
+                }
+            }
+        }
+        if let Some((cause, policy)) = cause {
+            self.tell(id, record.description(), &cause, policy);
+        }
+    }
+
+    /// Does what a handler has answered.
+    fn follow(&mut self, id: SourceId, next: Next, news: News) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        // A handler that has paused its own source, or has resumed it since, has decided already.
+        let decided = entry.state != SourceState::Running;
+        match next {
+            Next::Remove => self.remove_contained(id),
+            _ if decided => {}
+            Next::Pause => drop(self.pause(id)),
+            Next::Again | Next::Drained | Next::More => match entry.waits {
+                Waits::Timer { timer, period: None, .. } if self.timers.get(timer).is_none() => {
+                    self.remove_contained(id)
+                }
+                Waits::Timer { .. } => entry.set_state(SourceState::Waiting),
+                Waits::Idle => {
+                    entry.set_state(SourceState::Waiting);
+                    if next == Next::More { self.idle.push_back(id) } else { self.idle_later.push(id) }
+                }
+                Waits::Channel => self.follow_channel(id),
+                Waits::Descriptor { .. } => {
+                    let News::Ready(ready) = news else { return };
+                    self.follow_ready(id, next, ready);
+                }
+            },
+        }
+    }
+
+    fn follow_channel(&mut self, id: SourceId) {
+        if self.limit(id) {
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+            self.make_ready(id);
+        } else {
+            entry.set_state(SourceState::Waiting);
+        }
+    }
+
+    fn follow_ready(&mut self, id: SourceId, next: Next, told: Ready) {
+        let Some(Waits::Descriptor { number, interest }) = self.entries.get(id).map(|entry| entry.waits) else {
+            return;
+        };
+        if told.ends(interest) && !told.readable {
+            self.pause(id);
+            return;
+        }
+        if self.limit(id) {
+            return;
+        }
+        if next == Next::More {
+            self.make_ready(id);
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.ready = Ready::default();
+        entry.set_state(SourceState::Waiting);
+        // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
+        if next == Next::Again || told.ends(interest) {
+            let again = self.poll.registry().reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
+            if let Err(error) = again {
+                self.lose(id, error);
+            }
+        }
+    }
+
+    /// Whether the rate limit of a source is reached. Then it does not wait until the interval ends.
+    fn limit(&mut self, id: SourceId) -> bool {
+        let Some(entry) = self.entries.get_mut(id) else { return false };
+        let Some((calls, interval)) = entry.settings.rate_limit else { return false };
+        if entry.calls_in_interval < calls {
+            return false;
+        }
+        if let Waits::Descriptor { number, .. } = entry.waits {
+            let _ = self.poll.registry().deregister(&mut SourceFd(&number));
+        }
+        let over: Instant = entry.interval + interval;
+        entry.set_state(SourceState::Limited);
+        entry.limit_over = Some(self.timers.insert(over, Deadline::LimitOver(id)));
+        true
+    }
+
+    fn wait_again_or_lose(&mut self, id: SourceId) {
+        if let Err(error) = self.wait_again(id) {
+            self.lose(id, error);
+        }
+    }
+
+    /// If a handler has replaced its descriptor, the loop waits for the new one.
+    fn follow_descriptor(&mut self, id: SourceId, now: Option<i32>) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let (Waits::Descriptor { number, interest }, Some(now)) = (&mut entry.waits, now) else { return };
+        if *number == now {
+            return;
+        }
+        let before = std::mem::replace(number, now);
+        let interest = *interest;
+        let in_epoll = !matches!(entry.state, SourceState::Paused | SourceState::Limited);
+        if self.by_number.get(&before) == Some(&id) {
+            self.by_number.remove(&before);
+            // If it was closed, the kernel has forgotten it already.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&before));
+        }
+        self.by_number.insert(now, id);
+        if in_epoll
+            && let Err(error) = self.poll.registry().register(&mut SourceFd(&now), id.token(), interest.to_mio())
+        {
+            self.lose(id, error);
+        }
+    }
+
+    /// Removes a source whose descriptor the kernel refuses.
+    fn lose(&mut self, id: SourceId, error: std::io::Error) {
+        self.fail(id, &Cause::Lost(error), OnFailure::Remove);
+        self.remove_contained(id);
+    }
+
+    fn remove_contained(&mut self, id: SourceId) {
+        let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
+        if let Err(payload) = contained(|| self.remove(id)) {
+            let cause = Cause::of_panic(&*payload);
+            record.fail(cause.to_string());
+            self.tell(id, record.description(), &cause, OnFailure::Remove);
+        }
+    }
+
+    /// Counts and tells a failure that is not one of the handler.
+    pub(super) fn fail(&mut self, id: SourceId, cause: &Cause, then: OnFailure) {
+        let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
+        record.fail(cause.to_string());
+        self.tell(id, record.description(), cause, then);
+    }
+
+    fn tell(&mut self, source: SourceId, description: &str, cause: &Cause, then: OnFailure) {
+        let Some(hook) = &mut self.on_failure else { return };
+        if let Err(payload) = contained(|| hook(&Failure { source, description, cause, then })) {
+            self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
+        }
+    }
+}
+
+/// Puts an entry at the end of its list.
+fn list(entry: &mut Entry, id: SourceId, ready: &mut [super::ReadyList; 5], tickets: &mut u64) {
+    *tickets += 1;
+    entry.ticket = *tickets;
+    entry.set_state(SourceState::Ready);
+    ready[entry.step as usize].push_back((id, entry.ticket));
+}

@@ -1,0 +1,104 @@
+//! A handler that fails costs its own event.
+
+use crate::{failures, log, settle};
+use myelon_runtime::event_loop::{EventLoop, Interest, Next, OnFailure, Ready, Settings, SourceState, TurnError};
+use std::io::{PipeReader, Read, Write, pipe};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Without the message of the default hook.
+fn panic_quietly(text: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(text))
+}
+
+#[test]
+fn other_sources_of_the_turn_run_after_one_that_fails_and_one_that_panics() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let failures = failures(&mut event_loop);
+    let served = log();
+    let mut writers = Vec::new();
+    for name in ["error", "panic", "good"] {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        writers.push(writer);
+        let kept = Rc::clone(&served);
+        let handler = move |_: &mut EventLoop, pipe: &mut PipeReader, _: Ready| {
+            pipe.read_exact(&mut [0])?;
+            kept.borrow_mut().push(name);
+            match name {
+                "error" => Err(std::io::Error::other("no luck")),
+                "panic" => panic_quietly("a mistake"),
+                _ => Ok(()),
+            }
+        };
+        event_loop.add(reader, Interest::Readable, name, handler).unwrap();
+    }
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 3);
+    let mut told = failures.take();
+    told.sort_unstable();
+    assert_eq!(told, ["error: no luck", "panic: the handler panicked: a mistake"]);
+    let reports = event_loop.handle().sources();
+    let of = |name: &str| reports.iter().find(|report| report.description == name).unwrap();
+    assert_eq!((of("error").calls, of("error").failures), (1, 1));
+    assert_eq!(of("panic").last_error.as_deref(), Some("the handler panicked: a mistake"));
+    assert_eq!((of("good").calls, of("good").failures), (1, 0));
+}
+
+#[test]
+fn a_source_stays_is_paused_or_is_removed_after_a_failure_as_it_was_set() {
+    for (policy, state) in [
+        (OnFailure::Keep, Some(SourceState::Waiting)),
+        (OnFailure::Pause, Some(SourceState::Paused)),
+        (OnFailure::Remove, None),
+    ] {
+        let mut event_loop = EventLoop::new().unwrap();
+        let settings = Settings::new("fails").on_failure(policy);
+        let fails = |_: &mut EventLoop, _| -> Result<(), &'static str> { Err("always") };
+        let id = event_loop.add_interval(Duration::from_millis(1), settings, fails);
+        event_loop.turn(Duration::MAX).unwrap();
+        assert_eq!(event_loop.report(id).map(|report| report.state), state, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_hook_that_panics_ends_the_turn_with_an_error_and_the_loop_can_go_on() {
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.on_failure(|_| panic_quietly("in the hook"));
+    event_loop.add_timer(Duration::ZERO, "fails", |_: &mut EventLoop, _| -> Result<(), &str> { Err("once") });
+    let error = event_loop.turn(Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(&error, TurnError::HookPanicked(text) if text.contains("in the hook")), "{error}");
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 0);
+}
+
+#[test]
+fn a_source_whose_destructor_panics_is_removed_all_the_same() {
+    struct Panics(PipeReader);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic_quietly("in the destructor");
+        }
+    }
+    impl std::os::fd::AsFd for Panics {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+    let mut event_loop = EventLoop::new().unwrap();
+    let failures = failures(&mut event_loop);
+    let (reader, mut writer) = pipe().unwrap();
+    writer.write_all(b"x").unwrap();
+    let remove = |_: &mut EventLoop, _: &mut Panics, _: Ready| Next::Remove;
+    let id = event_loop.add(Panics(reader), Interest::Readable, "panics", remove).unwrap();
+    settle(&mut event_loop);
+    assert!(event_loop.report(id).is_none());
+    assert_eq!(*failures.borrow(), ["panics: the handler panicked: in the destructor"]);
+}
+
+#[test]
+fn a_handler_cannot_run_the_loop_that_has_called_it() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let failures = failures(&mut event_loop);
+    event_loop.add_timer(Duration::ZERO, "nested", |event_loop: &mut EventLoop, _| event_loop.run().map(drop));
+    event_loop.turn(Duration::from_millis(100)).unwrap();
+    assert_eq!(*failures.borrow(), ["nested: a handler cannot run the loop that has called it"]);
+}

@@ -1,0 +1,44 @@
+//! A loop with real descriptors, signals, children and threads.
+#![cfg(target_os = "linux")]
+
+mod children;
+mod descriptors;
+mod docs;
+mod failures;
+mod many;
+mod order;
+mod other_threads;
+mod signals;
+mod timers;
+
+use myelon_runtime::event_loop::{EventLoop, Failure};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+use testkit::watchdog::Watchdog;
+
+/// What handlers have done, in order.
+type Log<T> = Rc<RefCell<Vec<T>>>;
+
+fn log<T>() -> Log<T> {
+    Rc::default()
+}
+
+fn watchdog(what: &str) -> Watchdog {
+    Watchdog::new(Duration::from_secs(60), what)
+}
+
+/// Turns that do not sleep, until one has nothing to do.
+fn settle(event_loop: &mut EventLoop) {
+    while event_loop.turn(Duration::ZERO).unwrap() > 0 {}
+}
+
+/// The failures of a loop, as text.
+fn failures(event_loop: &mut EventLoop) -> Log<String> {
+    let failures = log();
+    let kept = Rc::clone(&failures);
+    event_loop.on_failure(move |failure: &Failure<'_>| {
+        kept.borrow_mut().push(format!("{}: {}", failure.description, failure.cause));
+    });
+    failures
+}
