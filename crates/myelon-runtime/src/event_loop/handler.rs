@@ -125,8 +125,12 @@ impl<R: IntoNext, H: FnMut(&mut EventLoop, Ready) -> R> Handler for Raw<H> {
     fn nothing_to_read(&self) -> bool {
         use nix::sys::socket::{MsgFlags, recv};
         // Without an owner there is no safe call for the number of bytes. A byte of a socket can be looked at.
-        let peeked = recv(self.descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
-        !matches!(peeked, Ok(1..))
+        match recv(self.descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+            Ok(bytes) => bytes == 0,
+            // A pipe: the kernel tells an end without something to read as such.
+            Err(nix::errno::Errno::ENOTSOCK) => false,
+            Err(_) => true,
+        }
     }
 }
 

@@ -288,3 +288,24 @@ fn an_interest_can_be_changed_while_the_loop_waits() {
     settle(&mut event_loop);
     assert_eq!(*calls.borrow(), [true]);
 }
+
+#[test]
+fn what_is_left_in_a_raw_pipe_or_socket_is_read_before_its_end_is_told() {
+    let (pipe_reader, pipe_writer) = pipe().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    for (reader, writer) in [(OwnedFd::from(pipe_reader), OwnedFd::from(pipe_writer)), (ours.into(), theirs.into())] {
+        let mut event_loop = EventLoop::new().unwrap();
+        let told = log();
+        let kept = Rc::clone(&told);
+        let number = reader.as_raw_fd();
+        let handler = move |_: &mut EventLoop, ready: Ready| {
+            kept.borrow_mut().push(ready.readable);
+            if ready.readable { rustix::io::read(&reader, &mut [0]).map(drop) } else { Ok(()) }
+        };
+        event_loop.add_raw(number, Interest::Readable, "raw", handler).unwrap();
+        rustix::io::write(&writer, b"abc").unwrap();
+        drop(writer);
+        settle(&mut event_loop);
+        assert_eq!(*told.borrow(), [true, true, true, false]);
+    }
+}
