@@ -1,8 +1,10 @@
-//! One loop that waits for everything a process of a server waits for.
+//! One loop that waits for everything a process of a server waits for, and an agenda that runs its work by priority on
+//! a few threads.
 //!
 //! | you want to | take |
 //! |---|---|
 //! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
+//! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |
 //!

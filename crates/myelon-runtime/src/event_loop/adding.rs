@@ -78,7 +78,8 @@ impl EventLoop {
     }
 
     /// Calls `handler` after each `period`; the first time after one of them. It keeps its phase: if a call is late,
-    /// the next one is not. If whole periods have passed, there is one call, and its [`Tick`] says how many were missed.
+    /// the next one is not. If whole periods have passed, there is one call, and its [`Tick`] says how many were
+    /// missed.
     ///
     /// # Panics
     /// `period` is zero.
@@ -209,7 +210,8 @@ impl EventLoop {
     ///
     /// let mut event_loop = EventLoop::new()?;
     /// let (reader, _writer) = std::io::pipe()?;
-    /// let id = event_loop.add(reader, Interest::Readable, "a pipe", |_: &mut EventLoop, _: &mut PipeReader, _: Ready| ())?;
+    /// let handler = |_: &mut EventLoop, _: &mut PipeReader, _: Ready| ();
+    /// let id = event_loop.add(reader, Interest::Readable, "a pipe", handler)?;
     /// let reader: PipeReader = event_loop.take(id).unwrap();
     /// # drop(reader);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -220,8 +222,8 @@ impl EventLoop {
         source.downcast().ok().map(|source| *source)
     }
 
-    /// The `S` that [`add`](Self::add) got; `None` if the source owns no `S`, was removed, or runs now (then its handler
-    /// has it).
+    /// The `S` that [`add`](Self::add) got; `None` if the source owns no `S`, was removed, or runs now (then its
+    /// handler has it).
     pub fn source_mut<S: 'static>(&mut self, id: SourceId) -> Option<&mut S> {
         self.entries.get_mut(id)?.handler.as_mut()?.source()?.downcast_mut()
     }

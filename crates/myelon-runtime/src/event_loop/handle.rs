@@ -148,11 +148,12 @@ pub struct LoopStatistics {
 /// let other = std::thread::spawn(move || {
 ///     // A source that another thread adds. Its handler is made in the loop's thread.
 ///     handle.call(move |event_loop| {
-///         let ended = event_loop.add(reader, Interest::Readable, "the end of a pipe", |event_loop: &mut EventLoop, pipe: &mut PipeReader, ready: Ready| {
+///         let handler = |event_loop: &mut EventLoop, _: &mut PipeReader, ready: Ready| {
 ///             if ready.hang_up {
 ///                 event_loop.handle().quit();
 ///             }
-///         });
+///         };
+///         let ended = event_loop.add(reader, Interest::Readable, "the end of a pipe", handler);
 ///         ended.expect("a pipe can be waited for");
 ///     }).expect("fewer than 1024 calls wait");
 ///     drop(writer);

@@ -40,10 +40,11 @@ impl Interest {
 ///
 /// let mut event_loop = EventLoop::new()?;
 /// let (reader, writer) = std::io::pipe()?;
-/// event_loop.add(reader, Interest::Readable, "a pipe", |event_loop: &mut EventLoop, _: &mut PipeReader, ready: Ready| {
+/// let handler = |event_loop: &mut EventLoop, _: &mut PipeReader, ready: Ready| {
 ///     assert!(ready.hang_up && !ready.readable);
 ///     event_loop.handle().exit();
-/// })?;
+/// };
+/// event_loop.add(reader, Interest::Readable, "a pipe", handler)?;
 /// drop(writer);
 /// event_loop.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

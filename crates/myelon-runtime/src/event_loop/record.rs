@@ -170,7 +170,8 @@ impl Record {
 /// use std::time::Duration;
 ///
 /// let mut event_loop = EventLoop::new()?;
-/// let id = event_loop.add_interval(Duration::from_secs(1), "say that we live", |_: &mut EventLoop, _| println!("alive"));
+/// let handler = |_: &mut EventLoop, _| println!("alive");
+/// let id = event_loop.add_interval(Duration::from_secs(1), "say that we live", handler);
 /// let handle = event_loop.handle(); // for any thread
 /// let reports: Vec<SourceReport> = handle.sources();
 /// let ours = reports.iter().find(|report| report.id == id).unwrap();

@@ -81,8 +81,8 @@ impl EventLoop {
         }
     }
 
-    /// One turn, which sleeps for `longest_sleep` at most. It sleeps only if nothing is ready, and until the next timer.
-    /// Returns how many handlers were called. Zero: it does not sleep; [`Duration::MAX`]: without end.
+    /// One turn, which sleeps for `longest_sleep` at most. It sleeps only if nothing is ready, and until the next
+    /// timer. Returns how many handlers were called. Zero: it does not sleep; [`Duration::MAX`]: without end.
     ///
     /// For a program that has a loop of its own. [`LoopHandle::quit`](super::LoopHandle::quit) and
     /// [`LoopHandle::exit`](super::LoopHandle::exit) end the sleep, and are for [`run`](Self::run): a turn leaves them
