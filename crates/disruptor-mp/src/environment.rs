@@ -1,6 +1,6 @@
 //! Settings from the environment: absent, valid, or an error that names the variable and its value.
 //!
-//! The docs of `myelon` have the table of all variables, and a test compares it with the sources.
+//! The docs of `myelon` list all variables, and a test compares that list with the sources.
 
 use crate::error::{CoreSetting, MultiProcessError};
 use std::str::FromStr;

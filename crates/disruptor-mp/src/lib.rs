@@ -55,29 +55,32 @@
 //!
 //! # What to look at next
 //!
-//! | for | see |
-//! |---|---|
-//! | building either end, start-up order, which consumers count | [`SharedDisruptorBuilder`], [`CoordinationMode`], [`DiscoveryMode`] |
-//! | how long a call may wait | [`Patience`]: at once, until a moment, without end, under the liveness watch |
-//! | publishing: one, a batch | [`SharedProducer`] |
-//! | what an end knows of its ring and of its peers | [`ProducerEnd`], [`ConsumerEnd`] |
-//! | messages of any length, written and read in place | [`SharedDisruptorBuilder::records`], [`RecordProducer`], [`RecordConsumer`] |
-//! | what a ring carries, as a type | [`Slots`] in a [`SlotForm`], [`Lines`] |
-//! | reading: one lease, a batch, a handler, a thread of its own | [`SharedConsumer`], [`Lease`], [`BatchLease`], [`AutoConsumer`] |
-//! | keeping events while newer ones are read, releasing them in any order from any thread | [`Lease::hold`], [`HeldEvent`], [`HeldRecord`] |
-//! | a `for` loop | [`SharedConsumer::messages`], [`RecordConsumer::messages`] |
-//! | watching without holding the producer back | [`Tap`], [`RecordTap`]; from outside: [`SharedRingBuffer`], [`SharedCursor`], [`ConsumerBarrier`] |
-//! | where a late consumer starts | [`StartAt`] |
-//! | how an endpoint waits, and `MYELON_WAIT` | [`WaitStrategy`] |
-//! | waiting for several consumers at once | [`Select`] |
-//! | waiting in an event loop: epoll, tokio, asyncio | [`Doorbell`], [`RoomDoorbell`] |
-//! | attaching before the producer is there | [`SharedDisruptorBuilder::attach_when_ready`] |
-//! | required consumers, alerts, the stall report | [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`] |
-//! | what may live in a slot, and the schema in the segment | [`schema`] |
-//! | shared memory, files, memory files, heap; space, permissions | [`segment`], [`Place`], [`CreateOptions`] |
-//! | how many bytes a ring will take | [`plan`] |
-//! | numbers that every process can read, also of a dead process | [`counters`] |
-//! | removing what a crash left | [`gc`] |
+//! - building either end, start-up order, which consumers count: [`SharedDisruptorBuilder`], [`CoordinationMode`],
+//!   [`DiscoveryMode`]
+//! - how long a call may wait: [`Patience`] (at once, until a moment, without end, under the liveness watch)
+//! - publishing (one, a batch): [`SharedProducer`]
+//! - what an end knows of its ring and of its peers: [`ProducerEnd`], [`ConsumerEnd`]
+//! - messages of any length, written and read in place: [`SharedDisruptorBuilder::records`], [`RecordProducer`],
+//!   [`RecordConsumer`]
+//! - what a ring carries, as a type: [`Slots`] in a [`SlotForm`], [`Lines`]
+//! - reading (one lease, a batch, a handler, a thread of its own): [`SharedConsumer`], [`Lease`], [`BatchLease`],
+//!   [`AutoConsumer`]
+//! - keeping events while newer ones are read, releasing them in any order from any thread: [`Lease::hold`],
+//!   [`HeldEvent`], [`HeldRecord`]
+//! - a `for` loop: [`SharedConsumer::messages`], [`RecordConsumer::messages`]
+//! - watching without holding the producer back: [`Tap`], [`RecordTap`]; from outside [`SharedRingBuffer`],
+//!   [`SharedCursor`], [`ConsumerBarrier`]
+//! - where a late consumer starts: [`StartAt`]
+//! - how an endpoint waits, and `MYELON_WAIT`: [`WaitStrategy`]
+//! - waiting for several consumers at once: [`Select`]
+//! - waiting in an event loop (epoll, tokio, asyncio): [`Doorbell`], [`RoomDoorbell`]
+//! - attaching before the producer is there: [`SharedDisruptorBuilder::attach_when_ready`]
+//! - required consumers, alerts, the stall report: [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`]
+//! - what may live in a slot, and the schema in the segment: [`schema`]
+//! - shared memory, files, memory files, heap; space, permissions: [`segment`], [`Place`], [`CreateOptions`]
+//! - how many bytes a ring will take: [`plan`]
+//! - numbers that every process can read, also of a dead process: [`counters`]
+//! - removing what a crash left: [`gc`]
 //!
 //! # What holds, in short
 //!

@@ -334,18 +334,26 @@
 //! # Environment
 //!
 //! These variables are read when an end, a producer or a consumer, is built, and override what the program asks for.
-//! The last three are read by the functions in their rows. An invalid value is an error that names the variable.
+//! The last three are read by the functions that their lines name. An invalid value is an error that names the
+//! variable.
 //!
-//! | variable | meaning |
-//! |---|---|
-//! | `MYELON_WAIT` | how every end waits: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, or `adaptive`, the default; see [`WaitStrategy`] |
-//! | `MYELON_WRITE_VIA` | where a producer writes a long payload first: `ring`, or `buffer`, its own; `learned`, the default, measures which costs less; see [`WriteVia`] |
-//! | `MYELON_PROCESS_CORE` | core for the thread that builds an end, as a number from 0; see [`with_process_core`](transport::TransportBuilder::with_process_core) |
-//! | `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE` | the same, for producers only and for consumers only; they override `MYELON_PROCESS_CORE` |
-//! | `MYELON_AUTO_CONSUMER_CORE` | core for the thread of an [`AutoConsumer`], a consumer of events with a thread of its own |
-//! | `MYELON_SHUTDOWN_GRACE_MS` | grace period of managed publishing, in milliseconds; see [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness) |
-//! | `MYELON_INVITATION` | which worker of which topology this process is. Its scheduler or your supervisor sets it, and [`Invitation::from_environment`](topology::Invitation::from_environment) reads it; see [`INVITATION_VARIABLE`](topology::INVITATION_VARIABLE) |
-//! | `MYELON_DST_SEED` | with the feature `dst`: the only seed for which `dst::seeds` lets a simulation run, to replay a failure |
+//! - `MYELON_WAIT`: how every end waits: `busy-spin`, `spin-hint`, `yield:SPINS`, `sleep:MICROSECONDS`, `block`, or
+//!   `adaptive`, the default; see [`WaitStrategy`]
+//! - `MYELON_WRITE_VIA`: where a producer writes a long payload first: `ring`, or `buffer`, its own; `learned`, the
+//!   default, measures which costs less; see [`WriteVia`]
+//! - `MYELON_PROCESS_CORE`: core for the thread that builds an end, as a number from 0; see
+//!   [`with_process_core`](transport::TransportBuilder::with_process_core)
+//! - `MYELON_PRODUCER_CORE`, `MYELON_CONSUMER_CORE`: the same, for producers only and for consumers only; they override
+//!   `MYELON_PROCESS_CORE`
+//! - `MYELON_AUTO_CONSUMER_CORE`: core for the thread of an [`AutoConsumer`], a consumer of events with a thread of its
+//!   own
+//! - `MYELON_SHUTDOWN_GRACE_MS`: grace period of managed publishing, in milliseconds; see
+//!   [`enable_required_consumer_liveness`](ProducerEnd::enable_required_consumer_liveness)
+//! - `MYELON_INVITATION`: which worker of which topology this process is. Its scheduler or your supervisor sets it, and
+//!   [`Invitation::from_environment`](topology::Invitation::from_environment) reads it; see
+//!   [`INVITATION_VARIABLE`](topology::INVITATION_VARIABLE)
+//! - `MYELON_DST_SEED`: with the feature `dst`: the only seed for which `dst::seeds` lets a simulation run, to replay a
+//!   failure
 //!
 //! # Platforms
 //!

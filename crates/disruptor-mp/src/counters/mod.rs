@@ -19,11 +19,12 @@
 //!
 //! # Whose counters they are
 //!
-//! | what counts | where | identified by | when another owner comes |
-//! |---|---|---|---|
-//! | an end of a ring, in the ring's own table | its *block*: the producer's, or that of the consumer's entry | the kernel's lock of that byte, the producer's or the entry's | an owner with the same label continues the counts; the counts of another move to *former consumers* |
-//! | an end of a ring, in a file that was attached | *records* of its own | a number that no other end of the file has | its records are released when the end is dropped, and taken again |
-//! | an application | a *record* | id and label | the same pair continues the count |
+//! - **An end of a ring, in the ring's own table,** has a *block*: the producer's, or that of the consumer's entry. The
+//!   kernel's lock of the producer's byte, or of the entry's, says whose it is. The next owner continues the counts if
+//!   it has the same label; otherwise they move to *former consumers*.
+//! - **An end of a ring, in a file that was attached,** has *records* of its own, under a number that no other end of
+//!   the file has. They are released when the end is dropped, and are taken again.
+//! - **An application** has a *record*, under an id and a label. The same pair continues the count.
 //!
 //! # The bytes
 //!

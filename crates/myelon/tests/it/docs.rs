@@ -55,14 +55,14 @@ fn each_file(folder: &Path, extension: &str, see: &mut dyn FnMut(&Path, &str)) {
 }
 
 #[test]
-fn the_table_of_variables_has_each_one_that_the_sources_read_once_and_the_guides_name_no_other() {
+fn the_list_of_variables_has_each_one_that_the_sources_read_once_and_the_guides_name_no_other() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let front = fs::read_to_string(package.join("src/lib.rs")).expect("the front page");
-    let rows = front.lines().filter_map(|line| line.strip_prefix("//! | `MYELON_"));
-    let cells = rows.map(|row| format!("`MYELON_{}", row.split('|').next().unwrap_or(row)));
-    let listed: Vec<_> = cells.flat_map(|cell| variables(&cell, '`')).collect();
-    let table: BTreeSet<_> = listed.iter().cloned().collect();
-    assert_eq!(table.len(), listed.len(), "{listed:?} has one twice");
+    let items = front.lines().filter_map(|line| line.strip_prefix("//! - `MYELON_"));
+    let names = items.map(|item| format!("`MYELON_{}", item.split(':').next().unwrap_or(item)));
+    let listed: Vec<_> = names.flat_map(|names| variables(&names, '`')).collect();
+    let list: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(list.len(), listed.len(), "{listed:?} has one twice");
 
     let mut read = BTreeSet::new();
     for package in fs::read_dir(package.join("..")).expect("the packages") {
@@ -72,13 +72,13 @@ fn the_table_of_variables_has_each_one_that_the_sources_read_once_and_the_guides
     }
     // What tests tell their children.
     read.retain(|name| !name.starts_with("MYELON_TEST_"));
-    assert_eq!(table, read);
+    assert_eq!(list, read);
 
     let project = package.join("../..");
     let mut check = |path: &Path, text: &str| {
         // The alpha had others.
         if !path.ends_with("from-the-alpha.md") {
-            let strange: Vec<_> = variables(text, '`').into_iter().filter(|name| !table.contains(name)).collect();
+            let strange: Vec<_> = variables(text, '`').into_iter().filter(|name| !list.contains(name)).collect();
             assert!(strange.is_empty(), "{}: {strange:?}", path.display());
         }
     };

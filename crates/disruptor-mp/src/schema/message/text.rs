@@ -5,7 +5,7 @@
 //! It is one line, so that it can be used as a content tag (RFC 0015 has the grammar):
 //!
 //! ```text
-//! message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number { 0: u64 }, Named { text: String } }
+//! message/1 bincode struct Step { id: u64, kind: Kind } enum Kind { Nothing, Number { 0: u64 } }
 //! ```
 //!
 //! A schema has exactly one text, and other texts are refused. So equal texts mean equal schemas. A text is read once

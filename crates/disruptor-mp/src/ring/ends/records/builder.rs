@@ -28,7 +28,8 @@ impl SharedDisruptorBuilder<(), Lines> {
     /// # let name = disruptor_mp::portable_shm_segment_name("doc");
     /// let mut producer = SharedDisruptorBuilder::records(&name, 1 << 20).build_record_producer()?;
     /// // Usually in another process:
-    /// let mut consumer = SharedDisruptorBuilder::records_at(&name).with_consumer_id("worker-0").build_record_consumer()?;
+    /// let builder = SharedDisruptorBuilder::records_at(&name).with_consumer_id("worker-0");
+    /// let mut consumer = builder.build_record_consumer()?;
     ///
     /// producer.publish(b"step 7", 1, 0, Patience::Endless)?;
     ///
