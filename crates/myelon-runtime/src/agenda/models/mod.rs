@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Which mutant a process models.
-const MUTANT_VARIABLE: &str = "MYELON_RUNTIME_MUTANT";
+const MUTANT_VARIABLE: &str = "MYELON_TEST_RUNTIME_MUTANT";
 
 /// A tasklet was started and cancelled.
 const TWICE: &str = "it ended twice or not at all";
