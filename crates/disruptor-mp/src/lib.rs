@@ -300,6 +300,7 @@ pub mod __zerocopy {
 pub mod __private {
     pub use crate::schema::checks::{Advice, Field, UnalignedField};
     /// A descriptor with a lock that a forked child must not keep alive.
+    #[cfg(not(loom))]
     pub use crate::segment::Registered;
 
     /// The items with which the layers above make their own ends from the ends of this crate.

@@ -57,6 +57,7 @@
 
 pub mod agenda;
 pub mod clock;
+#[cfg(not(loom))]
 pub mod event_loop;
 pub mod testing;
 pub mod timers;
