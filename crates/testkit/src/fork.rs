@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid};
 
 use crate::raw;
-use crate::watchdog::eventually;
+use crate::watchdog::{PATIENCE, eventually};
 
 /// The exit code of a child that panicked: that of a Rust program.
 pub const PANICKED: i32 = 101;
@@ -35,6 +35,21 @@ pub fn fork_then(child: impl FnOnce() -> i32) -> ForkedChild {
             raw::exit_now(code.unwrap_or(PANICKED))
         }
     }
+}
+
+/// Runs `claims` in a process that has one thread, as [`fork_then`] does. A claim that does not hold is written to its
+/// standard error, and fails the test that called this.
+#[track_caller]
+pub fn alone(claims: impl FnOnce()) {
+    let mut child = fork_then(|| match catch_unwind(AssertUnwindSafe(claims)) {
+        Ok(()) => 0,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            let _ = rustix::io::write(io::stderr(), text.as_bytes());
+            1
+        }
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
 
 /// A child of [`fork_then`]; killed and reaped when dropped.

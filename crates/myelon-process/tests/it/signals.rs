@@ -1,29 +1,14 @@
-//! Blocked signals: who has them blocked, and how they are read.
+//! Blocked signals: which threads block them, and how they are read.
 
 use crate::{bit, signals_in_status};
 use disruptor_mp::liveness::process::send_signal;
 use myelon_process::signals::{BlockError, block_first, block_set_first};
 use myelon_process::{Command, Ended, Nursery, Signal, SignalSet, Stdio};
 use rustix::process::{PidfdFlags, Resource, Rlimit, getpid, getrlimit, kill_process, pidfd_open, setrlimit};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use testkit::fork::fork_then;
+use testkit::fork::alone;
 use testkit::process::{Respawn, ignore_children, is_victim, say};
 use testkit::watchdog::PATIENCE;
 use testkit::{skip, test_name};
-
-/// Runs `claims` in a process that has one thread. A claim that does not hold is written to its standard error.
-#[track_caller]
-fn alone(claims: impl FnOnce()) {
-    let mut child = fork_then(|| match catch_unwind(AssertUnwindSafe(claims)) {
-        Ok(()) => 0,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            let _ = rustix::io::write(std::io::stderr(), text.as_bytes());
-            1
-        }
-    });
-    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
-}
 
 /// A program that runs until it is signalled, or until this process is gone.
 fn sleeper() -> Command {

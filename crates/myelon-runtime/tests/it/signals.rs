@@ -5,25 +5,9 @@ use myelon_process::Signal;
 use myelon_process::signals::{Received, block_first};
 use myelon_runtime::event_loop::{EventLoop, RunEnd};
 use rustix::process::{getpid, kill_process};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-use testkit::fork::fork_then;
-use testkit::watchdog::PATIENCE;
-
-/// Runs `claims` in a process that has one thread. A claim that does not hold is written to its standard error.
-#[track_caller]
-fn alone(claims: impl FnOnce()) {
-    let mut child = fork_then(|| match catch_unwind(AssertUnwindSafe(claims)) {
-        Ok(()) => 0,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            let _ = rustix::io::write(std::io::stderr(), text.as_bytes());
-            1
-        }
-    });
-    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
-}
+use testkit::fork::alone;
 
 fn send(signal: rustix::process::Signal) {
     kill_process(getpid(), signal).unwrap();
