@@ -45,7 +45,7 @@ impl<'a> ClaimedBytes<'a> {
     ///
     /// # Errors
     /// When they do not fit. From then on nothing is added.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, new: &[u8]) -> Result<(), Full> {
         if self.write_or_count(new) {
             return Ok(());
@@ -55,22 +55,24 @@ impl<'a> ClaimedBytes<'a> {
     }
 
     /// Adds bytes after those that are there, or counts them. Returns whether they were added.
-    #[inline]
+    // Always inlined: the copy of a number is a store only where the compiler sees the number's length.
+    #[inline(always)]
     fn write_or_count(&mut self, new: &[u8]) -> bool {
-        let rest_bytes = self.rest.len();
-        match std::mem::take(&mut self.rest).split_at_mut_checked(new.len()) {
-            Some((place, rest)) => {
-                place.copy_from_slice(new);
-                self.rest = rest;
-                true
-            }
-            None => {
-                // From now on nothing is written and everything is counted, including what was written before.
-                let written = std::mem::take(&mut self.room_bytes) - rest_bytes;
-                self.counted_bytes = self.counted_bytes.saturating_add(written).saturating_add(new.len());
-                false
-            }
+        if new.len() > self.rest.len() {
+            self.count(new.len());
+            return false;
         }
+        let (place, rest) = std::mem::take(&mut self.rest).split_at_mut(new.len());
+        place.copy_from_slice(new);
+        self.rest = rest;
+        true
+    }
+
+    /// From now on nothing is written and everything is counted, including what was written before.
+    #[cold]
+    fn count(&mut self, len_bytes: usize) {
+        let written = std::mem::take(&mut self.room_bytes) - std::mem::take(&mut self.rest).len();
+        self.counted_bytes = self.counted_bytes.saturating_add(written).saturating_add(len_bytes);
     }
 
     /// The length of the message so far.
@@ -106,9 +108,19 @@ impl bincode::enc::write::Writer for ClaimedBytes<'_> {
 impl postcard::ser_flavors::Flavor for &mut ClaimedBytes<'_> {
     type Output = ();
 
-    #[inline]
+    // Most of what comes here is a number of one to five bytes. A copy whose length the compiler knows is a store; any
+    // other is a call that takes longer than the number. Always inlined, for the library's loop over a list.
+    #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.append(bytes).map_err(|Full| postcard::Error::SerializeBufferFull)
+        let appended = match *bytes {
+            [a] => self.append(&[a]),
+            [a, b] => self.append(&[a, b]),
+            [a, b, c] => self.append(&[a, b, c]),
+            [a, b, c, d] => self.append(&[a, b, c, d]),
+            [a, b, c, d, e] => self.append(&[a, b, c, d, e]),
+            _ => self.append(bytes),
+        };
+        appended.map_err(|Full| postcard::Error::SerializeBufferFull)
     }
 
     #[inline]
