@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod command_fifo;
 mod descriptors;
 mod docs;
 mod failures;
