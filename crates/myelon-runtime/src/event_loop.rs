@@ -15,6 +15,8 @@ mod fine;
 mod handle;
 mod handler;
 mod interest;
+#[cfg(all(target_os = "linux", feature = "json-rpc"))]
+pub mod json_rpc;
 mod next;
 mod record;
 mod safe_points;

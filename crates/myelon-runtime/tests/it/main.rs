@@ -6,10 +6,13 @@ mod command_fifo;
 mod descriptors;
 mod docs;
 mod failures;
+#[cfg(feature = "json-rpc")]
+mod json_rpc;
 mod many;
 mod order;
 mod other_threads;
 mod signals;
+mod terminal;
 mod timers;
 mod with_agenda;
 
