@@ -19,9 +19,9 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod turn;
-mod wake;
 
-pub use channel::{CommandSender, Refused};
+pub use crate::requests::Refused;
+pub use channel::CommandSender;
 pub use entry::SourceId;
 pub use failure::{AddError, Cause, Failure, TurnError};
 pub use handle::{Call, LoopHandle, LoopStatistics};

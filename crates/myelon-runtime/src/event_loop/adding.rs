@@ -9,6 +9,7 @@ use super::{
     AddError, Cause, Deadline, Due, EventLoop, Interest, IntoNext, OnFailure, Priority, Ready, Settings, SourceId,
     SourceKind, SourceState, Tick,
 };
+use crate::primitive::Site;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
 use std::io;
@@ -332,7 +333,8 @@ impl EventLoop {
             Waits::Channel | Waits::Idle => {}
         }
         entry.set_state(SourceState::Waiting);
-        if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+        let more = |handler: &Box<dyn Handler>| handler.has_more(Site::MoreAfterPause);
+        if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(more) {
             self.make_ready(id);
         }
         Ok(())
