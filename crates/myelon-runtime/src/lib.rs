@@ -64,9 +64,14 @@ pub mod event_loop;
 #[cfg(all(test, loom))]
 mod models;
 mod primitive;
+mod priority;
 mod requests;
 pub mod testing;
 pub mod timers;
+#[cfg(not(loom))]
+pub mod watchdog;
+
+pub use priority::Priority;
 
 /// Compiles and runs the example of the README.
 #[cfg(doctest)]

@@ -2,9 +2,9 @@
 
 use super::error::NotDone;
 use super::parked::Parker;
-use super::priority::Priority;
 use super::state::{Asked, End, State};
 use super::tasklet::{Answer, Late, Run, Step, TaskletError};
+use crate::Priority;
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 use std::any::Any;
 use std::borrow::Cow;

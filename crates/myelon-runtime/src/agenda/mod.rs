@@ -53,7 +53,7 @@ pub(crate) mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;
-mod priority;
+mod picks;
 mod queue;
 #[cfg(not(loom))]
 mod report;
@@ -72,7 +72,7 @@ mod tasklet;
 #[cfg(not(loom))]
 mod worker;
 
-pub use priority::Priority;
+pub use crate::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 

@@ -2,7 +2,8 @@
 //!
 //! They stand behind [`Queue`], because crossbeam-deque cannot run under loom: models use `Mutexed`.
 
-use super::priority::{OUTSIDE_FIRST, Priority, order_of_pick};
+use super::picks::{OUTSIDE_FIRST, order_of_pick};
+use crate::Priority;
 use crate::primitive::{AtomicU64, Ordering};
 #[cfg(any(loom, test))]
 use crate::primitive::{Mutex, lock};

@@ -1,7 +1,7 @@
 //! What a worker runs now, readable by every thread.
 
 use super::job::{Description, Head};
-use super::priority::Priority;
+use crate::Priority;
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 use std::borrow::Cow;
 use std::fmt;

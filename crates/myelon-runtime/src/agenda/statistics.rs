@@ -3,8 +3,8 @@
 //! A worker alone writes its table, with relaxed stores. Readers never wait and never stop it; a table that is read
 //! while its worker runs can be one tasklet older in one column than in another.
 
-use super::priority::Priority;
 use super::state::End;
+use crate::Priority;
 use crate::primitive::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -2,7 +2,6 @@
 
 use super::closing::Phase;
 use super::job::Queued;
-use super::priority::Priority;
 use super::queue::Crossbeam;
 use super::queue::{Found, Own};
 use super::safe_point::Member;
@@ -10,6 +9,7 @@ use super::shared::{Desk, Shared};
 use super::state::End;
 use super::statistics::add;
 use super::tasklet::{Late, Run};
+use crate::Priority;
 use crate::primitive::{Ordering, lock};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -76,6 +76,7 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
         }
         RestFence {
             quiesce::a_party_that_rests_does_not_hold_up_a_closure => ASLEEP,
+            quiesce::a_loop_that_sleeps_does_not_hold_up_a_closure_that_asks_it => ASLEEP,
         }
         RestRelease {
             quiesce::a_closure_is_alone_with_a_party_that_rests_in_between => BESIDE,

@@ -9,8 +9,8 @@ pub(crate) mod quiesce;
 pub(crate) mod state;
 
 use super::parked::Parked;
-use super::priority::Priority;
 use super::queue::{Board, Found, Mutexed, Own};
+use crate::Priority;
 use crate::models::explore;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::agenda::parked::Parker;
 use crate::agenda::safe_point::{Member, SafePoints};
+use crate::requests::models::{FIRST, asked};
 use loom::sync::atomic::AtomicU32;
 use loom::thread::{spawn, yield_now};
 use std::time::Duration;
@@ -161,6 +162,33 @@ pub(crate) fn a_tasklet_that_is_submitted_during_a_closure_runs_before_or_after_
         table.quiesce();
         submitting.join().unwrap();
         worker.join().unwrap();
+        table.assert_changes(2);
+    });
+}
+
+/// A loop that sleeps until the closure has asked it for something: the closure must not wait for it, and what it asked
+/// for is done after it.
+#[test]
+pub(crate) fn a_loop_that_sleeps_does_not_hold_up_a_closure_that_asks_it() {
+    explore(3, || {
+        let table = Table::new();
+        let asked = asked();
+        let of_loop = Arc::clone(&asked);
+        let party = table.party(move |table, member| {
+            while of_loop.take(FIRST) == 0 {
+                of_loop.look_with(|sleep| table.points.rest(member, sleep));
+            }
+            table.points.look(member);
+            table.change();
+        });
+        table
+            .points
+            .quiesce("change and ask".into(), Duration::MAX, || {
+                table.change();
+                asked.ask(FIRST);
+            })
+            .unwrap();
+        party.join().unwrap();
         table.assert_changes(2);
     });
 }

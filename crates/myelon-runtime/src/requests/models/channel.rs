@@ -30,7 +30,7 @@ pub(crate) fn each_command_is_handled_once_in_its_senders_order() {
 
 #[test]
 pub(crate) fn commands_of_two_senders_are_handled_once() {
-    explore(2, || {
+    explore(3, || {
         let asked = asked();
         let channel = channel(&asked, 0, 2);
         let sending = [1, 2].map(|command| {
@@ -51,7 +51,7 @@ pub(crate) fn commands_of_two_senders_are_handled_once() {
 
 #[test]
 pub(crate) fn each_of_two_channels_is_served() {
-    explore(2, || {
+    explore(3, || {
         let asked = asked();
         let channels = [0, 1].map(|id| channel(&asked, id, 1));
         let sending = [0, 1].map(|id: usize| {

@@ -24,7 +24,7 @@ pub(crate) const STRANDED: &str = "a command is still in a channel that is close
 /// A channel took more than it may.
 pub(crate) const OVERFULL: &str = "more commands wait than the channel may have";
 
-const FIRST: u32 = 1;
+pub(crate) const FIRST: u32 = 1;
 const SECOND: u32 = 2;
 
 /// An eventfd: a token that stays until the loop has polled.
@@ -69,8 +69,16 @@ pub(crate) fn asked() -> Arc<Asked> {
 impl Asked {
     /// The beginning of a turn in which nothing is ready.
     pub(crate) fn look(&self) {
-        let sleeps = self.may_sleep();
-        self.waker.poll(sleeps);
+        self.look_with(|sleep| sleep());
+    }
+
+    /// The same, in a loop that sleeps in `rest`.
+    pub(crate) fn look_with(&self, rest: impl FnOnce(&dyn Fn())) {
+        if self.may_sleep() {
+            rest(&|| self.waker.poll(true));
+        } else {
+            self.waker.poll(false);
+        }
         self.awake();
     }
 

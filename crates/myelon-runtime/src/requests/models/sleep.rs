@@ -27,7 +27,7 @@ pub(crate) fn a_flag_ends_a_sleep() {
 /// The loop takes one flag in each turn and leaves the other, as it does with a dump and the end of its run.
 #[test]
 pub(crate) fn each_flag_is_taken_once() {
-    explore(2, || {
+    explore(3, || {
         let asked = asked();
         let asking = [FIRST, SECOND].map(|flag| {
             let asked = Arc::clone(&asked);
