@@ -337,6 +337,14 @@ impl EventLoop {
                 entry.ready = Ready::default();
             }
             Waits::Timer { timer, deadline, period } => *timer = arm(&mut self.timers, id, *deadline, *period),
+            // One that was paused by its own call is in no list. It has had its call if it runs now.
+            Waits::Idle if !self.idle.contains(&id) && !self.idle_later.contains(&id) => {
+                if self.current == Some(id) {
+                    self.idle_later.push(id)
+                } else {
+                    self.idle.push_back(id)
+                }
+            }
             Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);

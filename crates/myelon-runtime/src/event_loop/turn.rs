@@ -407,6 +407,10 @@ impl EventLoop {
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
+            // A channel that was resumed could not be asked for more, since its handler was running.
+            _ if decided && entry.state == SourceState::Waiting && matches!(entry.waits, Waits::Channel) => {
+                self.follow_channel(id);
+            }
             _ if decided => {}
             Next::Pause => drop(self.pause(id)),
             Next::Again | Next::Drained | Next::More => match entry.waits {
