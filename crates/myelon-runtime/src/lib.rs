@@ -55,7 +55,7 @@
 //! Source: RFC 0022.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "a model uses only the protocols"))]
+#![cfg_attr(loom, allow(dead_code, unreachable_pub, unused_imports, reason = "a model uses only the protocols"))]
 
 pub mod agenda;
 pub mod clock;

@@ -11,8 +11,8 @@
 //! One of the two sees the other. A wake is a token that stays until the loop has slept, so a wake that comes early is
 //! not lost; one that is not needed costs one look.
 //!
-//! A flag is a bit: any thread sets it, the loop takes it. A command is in the [`Queue`] of its channel. The sender that
-//! is first to put one in there since the loop found it empty adds the channel to the *news*.
+//! A flag is a bit: any thread sets it, the loop takes it. A command is in the [`Queue`] of its channel. The sender
+//! that is first to put one in there since the loop found it empty adds the channel to the *news*.
 //!
 //! Nothing here knows a descriptor or a handler: the models run the same code with a waker of their own.
 

@@ -348,8 +348,8 @@ impl EventLoop {
             Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
-        let more = |handler: &Box<dyn Handler>| handler.has_more(Site::MoreAfterPause);
-        if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(more) {
+        let channel = matches!(entry.waits, Waits::Channel);
+        if channel && entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)) {
             self.make_ready(id);
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! The commands of one channel, in a queue with a limit.
 //!
-//! *Told* says whether the loop knows that there are commands. The sender that finds it not set tells the loop; the loop
-//! resets it in the step in which it finds the queue empty. So many commands cost one telling, and none waits untold.
+//! *Told* says whether the loop knows that there are commands. The sender that finds it not set tells the loop; the
+//! loop resets it in the step in which it finds the queue empty. So it is told once of several commands, and misses
+//! none.
 
 use super::Refused;
 use crate::primitive::{Mutex, MutexGuard, Site, lock, weakened};

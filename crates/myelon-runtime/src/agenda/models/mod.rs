@@ -1,7 +1,7 @@
 //! loom models of the agenda: every schedule, within the bounds given.
 //!
-//! There is one file per claim; the table in [`crate::models`] shows that each fence and each second look is needed. The
-//! queues are [`Mutexed`]: crossbeam-deque has no loom support. What runs beside it is the code that every build runs.
+//! There is one file per claim; the table in [`crate::models`] shows that each fence and each second look is needed.
+//! The queues are [`Mutexed`]: crossbeam-deque has no loom support. What runs beside it is the code of every build.
 
 pub(crate) mod closing;
 pub(crate) mod park;
