@@ -24,9 +24,9 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod turn;
-mod wake;
 
-pub use channel::{CommandSender, Refused};
+pub use crate::requests::Refused;
+pub use channel::CommandSender;
 #[cfg(target_os = "linux")]
 pub use command_fifo::UnknownCommands;
 pub use entry::SourceId;

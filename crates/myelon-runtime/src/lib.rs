@@ -54,12 +54,18 @@
 //!
 //! Source: RFC 0022.
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+#![cfg_attr(loom, allow(dead_code, unreachable_pub, unused_imports, reason = "a model uses only the protocols"))]
 
 pub mod agenda;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod event_loop;
+#[cfg(all(test, loom))]
+mod models;
+mod primitive;
 mod priority;
+mod requests;
 pub mod testing;
 pub mod timers;
 #[cfg(not(loom))]

@@ -40,8 +40,6 @@
 //! ```
 //!
 //! Source: RFC 0023.
-#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "a model uses only the protocols"))]
 
 mod closing;
 #[cfg(not(loom))]
@@ -51,12 +49,11 @@ mod handle;
 #[cfg(not(loom))]
 mod job;
 #[cfg(all(test, loom))]
-mod models;
+pub(crate) mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;
 mod picks;
-mod primitive;
 mod queue;
 #[cfg(not(loom))]
 mod report;

@@ -15,7 +15,7 @@
 //! One of the two sees the other. A party that runs stops under the lock, and goes on under it; only the rest is
 //! without a lock, because workers rest often.
 
-use super::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
+use crate::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
