@@ -35,7 +35,7 @@ const READ_BYTES: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "'{}' ({first:#04x}) is no command; {count} unknown bytes were skipped now, {total} in all; the commands are D \
+    "'{}' ({first:#04x}) is no command; unknown bytes that were skipped: {count} now, {total} in all; the commands are D \
      (dump), G (quiesce), Q (quit) and X (exit)",
     first.escape_ascii()
 )]
