@@ -102,3 +102,8 @@ fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
         "{report}"
     );
 }
+
+#[test]
+fn a_server_is_commanded_through_its_console() {
+    run("runtime_console", |pid| format!("runtime-console-{pid}"));
+}

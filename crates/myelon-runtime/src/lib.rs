@@ -4,6 +4,8 @@
 //! | you want to | take |
 //! |---|---|
 //! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
+//! | let a shell command the loop by bytes on a FIFO | `EventLoop::add_command_fifo` |
+//! | answer JSON-RPC lines on a socket or on FIFOs | `event_loop::json_rpc` (feature `json-rpc`) |
 //! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |

@@ -403,6 +403,7 @@ impl EventLoop {
     /// Does what a handler has answered.
     fn follow(&mut self, id: SourceId, next: Next, news: News) {
         let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.more = next == Next::More;
         // A handler that has paused its own source, or has resumed it since, has decided already.
         let decided = entry.state != SourceState::Running;
         match next {
