@@ -5,6 +5,7 @@
 //! |---|---|
 //! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
 //! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
+//! | write work in cycles once, and run it on a thread, in the loop or on the agenda | [`agents`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |
 //!
@@ -56,6 +57,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agenda;
+#[cfg(not(loom))]
+pub mod agents;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod event_loop;

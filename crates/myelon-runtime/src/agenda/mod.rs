@@ -43,6 +43,8 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "a model uses only the protocols"))]
 
+#[cfg(not(loom))]
+mod attended;
 mod closing;
 #[cfg(not(loom))]
 mod error;
@@ -79,6 +81,8 @@ pub use priority::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 
+#[cfg(not(loom))]
+pub(crate) use attended::{Attended, Joined};
 #[cfg(not(loom))]
 pub use error::{NotDone, StartError, SubmitError, WaitError};
 #[cfg(not(loom))]

@@ -287,7 +287,7 @@ impl Drop for Agenda {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Submitter {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Submitter {
