@@ -1,11 +1,11 @@
 //! Safe points for code that runs pieces of work on any thread: one that is a party already, or one that is not.
 
-use super::safe_point::{Doing, Member};
+use super::party::Party;
+use super::safe_point::Doing;
 use super::shared::Shared;
 use super::start::Submitter;
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The safe points of one agenda.
@@ -30,9 +30,8 @@ impl Attended {
     }
 
     /// Makes the calling thread a party until the answer is dropped. Waits while a closure runs alone.
-    pub(crate) fn join(&self, name: impl Into<Cow<'static, str>>, doing: Doing) -> Joined {
-        let member = self.0.points.join(name.into(), doing);
-        Joined { shared: Arc::clone(&self.0), member, stays: PhantomData }
+    pub(crate) fn join(&self, name: impl Into<Cow<'static, str>>, doing: Doing) -> Party {
+        Party::with_doing(Arc::clone(&self.0), name.into(), doing)
     }
 
     /// Stops here while a closure runs alone, or is about to; then says that it has stopped. A thread that is no party
@@ -45,18 +44,5 @@ impl Attended {
     /// Runs `sleep`, which counts as stopped.
     pub(crate) fn rest<R>(&self, sleep: impl FnOnce() -> R) -> R {
         if self.0.points.is_inside() { sleep() } else { self.0.points.rest_if_party(sleep) }
-    }
-}
-
-/// A membership of the thread that has made it.
-pub(crate) struct Joined {
-    shared: Arc<Shared>,
-    member: Arc<Member>,
-    stays: PhantomData<*const ()>,
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        self.shared.points.leave(&self.member);
     }
 }

@@ -57,8 +57,8 @@ mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;
+mod picks;
 mod primitive;
-mod priority;
 mod queue;
 #[cfg(not(loom))]
 mod report;
@@ -77,12 +77,12 @@ mod tasklet;
 #[cfg(not(loom))]
 mod worker;
 
-pub use priority::Priority;
+pub use crate::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 
 #[cfg(not(loom))]
-pub(crate) use attended::{Attended, Joined};
+pub(crate) use attended::Attended;
 #[cfg(not(loom))]
 pub use error::{NotDone, StartError, SubmitError, WaitError};
 #[cfg(not(loom))]

@@ -2,12 +2,23 @@
 
 use super::job::{Description, Head};
 use super::primitive::{AtomicU64, Mutex, Ordering, lock};
-use super::priority::Priority;
+use crate::Priority;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 /// A tasklet that runs.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Running};
+///
+/// let agenda = Agenda::builder().workers(2).start()?;
+/// let running: Vec<Running> = agenda.running();
+/// for Running { worker, description, since, .. } in &running {
+///     println!("worker {worker}: {description}, for {since:?}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Running {

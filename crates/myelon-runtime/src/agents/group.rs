@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::invoker::Invoker;
 use super::{Agent, Policy};
-use crate::agenda::{Agenda, Attended};
+use crate::agenda::{Attended, Submitter};
 use crate::clock::{Clock, SystemClock};
 use std::fmt;
 use std::sync::Arc;
@@ -80,10 +80,11 @@ impl Group {
 
     /// Stops the group between two calls of `do_work` while a closure runs alone at a safe point of `agenda`.
     ///
-    /// Where the group runs on a thread that is a party of these safe points already, such as a worker of that agenda,
-    /// it stops as that party. Otherwise it is a party itself.
-    pub fn attend(mut self, agenda: &Agenda) -> Self {
-        self.attended = Some(Attended::new(&agenda.submitter()));
+    /// Where the group runs on a thread that is a party of these safe points already, such as a worker of that agenda or
+    /// a [loop that attends it](crate::event_loop::EventLoop::attend), it stops as that party. Otherwise it is a party
+    /// itself.
+    pub fn attend(mut self, agenda: impl AsRef<Submitter>) -> Self {
+        self.attended = Some(Attended::new(agenda.as_ref()));
         self
     }
 

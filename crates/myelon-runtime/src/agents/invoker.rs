@@ -10,7 +10,7 @@ use super::record::{AgentState, Record};
 use super::shared::{GroupHandle, Shared};
 use super::waker::Sleep;
 use super::{Activity, Agent, AgentError, GroupEnd, Policy, Work};
-use crate::agenda::{Attended, Joined};
+use crate::agenda::{Attended, Party};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -340,7 +340,7 @@ impl Invoker {
     }
 
     /// Makes this thread a party of the safe points, unless it is one.
-    pub(super) fn join(&self) -> Option<Joined> {
+    pub(super) fn join(&self) -> Option<Party> {
         let attended = self.attended.as_ref().filter(|attended| attended.must_join())?;
         let shared = Arc::downgrade(&self.shared);
         let doing = move || {

@@ -9,7 +9,7 @@
 
 use super::invoker::{Deadline, Invoker};
 use super::{Group, Runner};
-use crate::agenda::{Agenda, Attended, Priority, Step, SubmitError, Submitter, Tasklet};
+use crate::agenda::{Attended, Priority, Step, SubmitError, Submitter, Tasklet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where the group lies. Its lock is never contended: a group is in one tasklet, or away.
@@ -50,8 +50,8 @@ impl Group {
     /// assert_eq!(runner.wait(Duration::from_secs(30))?, GroupEnd::Finished);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn submit(mut self, agenda: &Agenda, priority: Priority) -> Result<Runner, SubmitError> {
-        let submitter = agenda.submitter();
+    pub fn submit(mut self, agenda: impl AsRef<Submitter>, priority: Priority) -> Result<Runner, SubmitError> {
+        let submitter = agenda.as_ref().clone();
         // The worker is a party already; so this only adds the looks between two agents.
         self.attended.get_or_insert_with(|| Attended::new(&submitter));
         let description = format!("agents of {}", self.name);

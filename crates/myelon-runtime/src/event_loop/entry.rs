@@ -5,6 +5,7 @@ use super::record::Record;
 use super::{Interest, Ready, Settings, SourceState};
 use crate::timers::TimerId;
 use mio::Token;
+use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,13 @@ impl SourceId {
     }
 }
 
+/// `SLOT.GENERATION`, for reports: a text of its own for each source.
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
 /// The part of a turn in which a source is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -65,6 +73,9 @@ pub(super) enum Waits {
     },
     Channel,
     Idle,
+    SafePoint {
+        patience: Duration,
+    },
 }
 
 pub(super) struct Entry {

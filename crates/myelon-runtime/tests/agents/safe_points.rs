@@ -61,21 +61,26 @@ fn nothing_of_a_runner_runs_beside_a_closure() {
 #[test]
 fn nothing_of_a_group_in_a_loop_runs_beside_a_closure_and_the_loop_holds_none_up() {
     let _watchdog = Watchdog::new(PATIENCE * 2, "closures at safe points");
-    let (agenda, inside) = (agenda(), Arc::new(AtomicU32::new(0)));
-    let mut event_loop = EventLoop::new().unwrap();
-    let group = Group::new("in the loop").agent(busy(&inside, false)).agent(busy(&inside, false)).attend(&agenda);
-    let handle = group.add_to(&mut event_loop, "agents");
-    let quit = event_loop.handle();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while handle.agents()[1].cycles == 0 {
-                std::thread::yield_now();
-            }
-            look_often(&agenda, &inside);
-            quit.exit();
+    for attends in [false, true] {
+        let (agenda, inside) = (agenda(), Arc::new(AtomicU32::new(0)));
+        let mut event_loop = EventLoop::new().unwrap();
+        if attends {
+            event_loop.attend(&agenda, "the loop");
+        }
+        let group = Group::new("in the loop").agent(busy(&inside, false)).agent(busy(&inside, false)).attend(&agenda);
+        let handle = group.add_to(&mut event_loop, "agents");
+        let quit = event_loop.handle();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while handle.agents()[1].cycles == 0 {
+                    std::thread::yield_now();
+                }
+                look_often(&agenda, &inside);
+                quit.exit();
+            });
+            event_loop.run().unwrap();
         });
-        event_loop.run().unwrap();
-    });
+    }
 }
 
 #[test]

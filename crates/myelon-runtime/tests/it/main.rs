@@ -2,14 +2,19 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod command_fifo;
 mod descriptors;
 mod docs;
 mod failures;
+#[cfg(feature = "json-rpc")]
+mod json_rpc;
 mod many;
 mod order;
 mod other_threads;
 mod signals;
+mod terminal;
 mod timers;
+mod with_agenda;
 
 use myelon_runtime::event_loop::{EventLoop, Failure};
 use std::cell::RefCell;
