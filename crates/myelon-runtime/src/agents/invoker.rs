@@ -343,10 +343,7 @@ impl Invoker {
     pub(super) fn join(&self) -> Option<Party> {
         let attended = self.attended.as_ref().filter(|attended| attended.must_join())?;
         let shared = Arc::downgrade(&self.shared);
-        let doing = move || {
-            let (agent, activity, since) = shared.upgrade()?.doing()?;
-            Some((format!("{activity} of agent {agent}").into(), since))
-        };
+        let doing = move || shared.upgrade()?.runs();
         Some(attended.join(format!("group {}", self.shared.name), Box::new(doing)))
     }
 

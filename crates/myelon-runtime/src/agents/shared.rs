@@ -4,6 +4,7 @@ use super::record::Record;
 use super::waker::Waker;
 use super::{Activity, AgentReport, CloseError, GroupEnd};
 use crate::clock::Clock;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,6 +132,12 @@ impl Shared {
             .iter()
             .find_map(|record| record.doing(now).map(|(activity, since)| (record.name.clone(), activity, since)))
     }
+
+    /// The same for reports of what runs too long.
+    pub(super) fn runs(&self) -> Option<(Cow<'static, str>, Duration)> {
+        let (agent, activity, since) = self.doing()?;
+        Some((format!("{activity} of agent {agent}").into(), since))
+    }
 }
 
 /// Reaches a group from any thread: wakes it, asks it to end, and shows what it does.
@@ -190,6 +197,11 @@ impl GroupHandle {
     pub fn agents(&self) -> Vec<AgentReport> {
         let now = self.shared.since_start(self.shared.clock.now());
         self.shared.records.iter().map(|record| record.report(now)).collect()
+    }
+
+    /// What runs now, as reports call it, and for how long.
+    pub(crate) fn runs(&self) -> Option<(Cow<'static, str>, Duration)> {
+        self.shared.runs()
     }
 
     /// All of that as text, one agent a line.

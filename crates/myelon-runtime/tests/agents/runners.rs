@@ -5,10 +5,12 @@ use myelon_runtime::agents::{
     Activity, Agent, AgentError, BackOff, CloseError, Group, GroupEnd, IdleStrategy, ParkAtDoorbells, Pause, Runner,
     Work, from_fn,
 };
+use myelon_runtime::testing::VirtualClock;
+use myelon_runtime::watchdog::Watch;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use testkit::fork::fork_then;
 
 #[test]
@@ -24,7 +26,10 @@ fn a_close_that_is_not_in_time_names_the_agent_and_a_later_one_succeeds() {
         .agent(Noted { name: "hangs", log: log.clone(), work: hangs });
     let mut runner = group.spawn(BackOff::default()).unwrap();
     let handle = runner.handle();
-    eventually("it hangs", PATIENCE, || handle.agents()[1].doing.is_some()).unwrap();
+    eventually("it hangs", PATIENCE, || {
+        handle.agents()[1].doing.is_some_and(|(activity, _)| activity == Activity::Work)
+    })
+    .unwrap();
     // It is seen from outside.
     let hanging = &handle.agents()[1];
     assert_eq!(hanging.doing.map(|(activity, _)| activity), Some(Activity::Work));
@@ -51,6 +56,29 @@ fn a_drop_closes_the_agents_and_waits_for_them() {
     drop(runner);
     assert_eq!(*log.lock().unwrap(), ["one starts", "one closes"]);
     assert_eq!(handle.ended(), Some(GroupEnd::Closed));
+}
+
+#[test]
+fn a_watchdog_names_the_agent_that_runs_too_long() {
+    let _watchdog = Watchdog::new(PATIENCE, "an agent that is let go");
+    let (clock, (go, gone)) = (VirtualClock::new(), channel::<()>());
+    let hangs = from_fn("decoder", move |_| {
+        let _ = gone.recv();
+        Ok(Work::Finished)
+    });
+    let runner = Group::new("decoders").agent(hangs).clock(clock.clone()).spawn(ParkAtDoorbells).unwrap();
+    let handle = runner.handle();
+    let mut watch = Watch::new(Duration::from_secs(1)).agents(&handle);
+    eventually("it hangs", PATIENCE, || {
+        handle.agents()[0].doing.is_some_and(|(activity, _)| activity == Activity::Work)
+    })
+    .unwrap();
+    assert!(watch.look().is_empty());
+    clock.advance(Duration::from_secs(2));
+    let overdue = watch.look();
+    assert_eq!(overdue.len(), 1);
+    assert_eq!(overdue[0].to_string(), "group decoders has run `do_work of agent decoder` for 2.0s");
+    drop(go);
 }
 
 /// An agent that has its own runner.
