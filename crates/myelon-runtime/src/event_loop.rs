@@ -333,6 +333,11 @@ impl EventLoop {
         self.on_dump = Some(Box::new(hook));
     }
 
+    /// The clock of its deadlines.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }

@@ -191,6 +191,23 @@ impl SafePoints {
         MEMBERSHIPS.with(|all| all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member)))
     }
 
+    /// Whether the calling thread is a party.
+    pub(crate) fn is_party(&self) -> bool {
+        self.caller().is_some()
+    }
+
+    /// As [`look`](Self::look), on a thread that may be a party; returns whether it has stopped.
+    #[inline]
+    pub(crate) fn look_if_party(&self) -> bool {
+        // A closure at a safe point would wait for itself.
+        if !self.asks_to_stop() || self.is_inside() {
+            return false;
+        }
+        let Some(member) = self.caller() else { return false };
+        self.stop(&member);
+        true
+    }
+
     /// Runs `sleep` on a thread that may be a party; then it counts as stopped.
     pub(crate) fn rest_if_party<R>(&self, sleep: impl FnOnce() -> R) -> R {
         match self.caller() {
