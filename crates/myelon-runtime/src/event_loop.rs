@@ -12,6 +12,8 @@ mod failure;
 mod fine;
 mod handle;
 mod handler;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod in_tokio;
 mod interest;
 mod next;
 mod record;
@@ -53,6 +55,10 @@ const WAKE: Token = Token(usize::MAX);
 /// The token of the timerfd.
 #[cfg(target_os = "linux")]
 const FINE: Token = Token(usize::MAX - 1);
+
+/// The unit of epoll's timeout. A sleep that ends between two of them, and one of another reactor, needs a timerfd.
+#[cfg(target_os = "linux")]
+const COARSE: Duration = Duration::from_millis(1);
 
 /// How many events one look takes. If more are ready, the next look takes them.
 const EVENTS: usize = 1024;
@@ -117,8 +123,7 @@ impl Builder {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         #[cfg(target_os = "linux")]
-        let fine =
-            if self.resolution < Duration::from_millis(1) { Some(fine::Fine::new(poll.registry())?) } else { None };
+        let fine = if self.resolution < COARSE { Some(fine::Fine::new(poll.registry())?) } else { None };
         let now = self.clock.now();
         let shared = Arc::new(Shared::new(waker, Arc::clone(&self.clock)));
         let mut entries = Entries::default();

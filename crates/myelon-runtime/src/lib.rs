@@ -48,6 +48,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tokio` | `EventLoop::run_in_tokio`: the loop as a task of a tokio runtime (Linux) |
+//!
 //! # Platforms
 //!
 //! Linux 5.4 or later. On macOS there are neither signals nor children in the loop, and a sleep ends at a millisecond.

@@ -5,6 +5,8 @@ mod children;
 mod descriptors;
 mod docs;
 mod failures;
+#[cfg(feature = "tokio")]
+mod in_tokio;
 mod many;
 mod order;
 mod other_threads;
