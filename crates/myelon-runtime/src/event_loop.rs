@@ -15,6 +15,8 @@ mod handler;
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 mod in_tokio;
 mod interest;
+#[cfg(target_os = "linux")]
+mod memory_pressure;
 mod next;
 mod record;
 mod safe_points;
@@ -30,6 +32,8 @@ pub use failure::{AddError, Cause, Failure, TurnError};
 pub use handle::{Call, LoopHandle, LoopStatistics};
 pub use handler::{Due, Tick};
 pub use interest::{Interest, Ready};
+#[cfg(target_os = "linux")]
+pub use memory_pressure::{Pressure, PressureError, PressureTrigger, Stall, Stalled};
 pub use next::{IntoNext, Next};
 pub use record::{SourceKind, SourceReport, SourceState};
 pub use settings::{OnFailure, Settings};

@@ -24,6 +24,8 @@ pub enum SourceKind {
     Idle,
     /// A safe point that is asked for.
     SafePoint,
+    /// Tasks that wait for memory.
+    MemoryPressure,
 }
 
 impl fmt::Display for SourceKind {
@@ -36,6 +38,7 @@ impl fmt::Display for SourceKind {
             Self::Channel => "channel",
             Self::Idle => "idle",
             Self::SafePoint => "safe point",
+            Self::MemoryPressure => "pressure",
         })
     }
 }

@@ -502,6 +502,9 @@ impl EventLoop {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.ready = Ready::default();
         entry.set_state(SourceState::Waiting);
+        if entry.handler.as_ref().is_some_and(|handler| handler.tells_each_event_once()) {
+            return;
+        }
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
             let again = self.poll.registry().reregister(&mut SourceFd(&number), id.token(), interest.to_mio());

@@ -8,6 +8,7 @@ mod failures;
 #[cfg(feature = "tokio")]
 mod in_tokio;
 mod many;
+mod memory_pressure;
 mod order;
 mod other_threads;
 mod signals;
