@@ -7,6 +7,7 @@ mod channel;
 #[cfg(target_os = "linux")]
 mod children;
 mod entry;
+mod export;
 mod failure;
 #[cfg(target_os = "linux")]
 mod fine;
@@ -159,6 +160,7 @@ impl Builder {
             on_failure: None,
             on_dump: None,
             hook_panicked: None,
+            departed: Vec::new(),
         };
         Ok(event_loop)
     }
@@ -267,6 +269,8 @@ pub struct EventLoop {
     on_failure: Option<FailureHook>,
     on_dump: Option<DumpHook>,
     hook_panicked: Option<String>,
+    /// Where exporters of counters find what was removed.
+    departed: Vec<export::Departed>,
 }
 
 /// How [`EventLoop::run`] has ended.

@@ -6,6 +6,7 @@
 //! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
 //! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
+//! | show what a loop does in another process | [`counters`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |
 //!
 //! # One turn
@@ -63,6 +64,7 @@
 
 pub mod agenda;
 pub mod clock;
+pub mod counters;
 #[cfg(not(loom))]
 pub mod event_loop;
 mod priority;

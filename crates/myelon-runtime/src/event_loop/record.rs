@@ -145,6 +145,11 @@ impl Record {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
+    /// Calls, failures, total and worst time in nanoseconds.
+    pub(super) fn counts(&self) -> [u64; 4] {
+        [&self.calls, &self.failures, &self.total, &self.worst].map(|number| number.load(Ordering::Relaxed))
+    }
+
     pub(super) fn set_deadline(&self, after_start: Option<Duration>) {
         self.deadline.store(after_start.map_or(0, |at| nanos(at).saturating_add(1)), Ordering::Relaxed);
     }

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod counters;
 mod descriptors;
 mod docs;
 mod failures;
