@@ -6,6 +6,8 @@ mod adding;
 mod channel;
 #[cfg(target_os = "linux")]
 mod children;
+#[cfg(target_os = "linux")]
+mod command_fifo;
 mod entry;
 mod export;
 mod failure;
@@ -16,6 +18,8 @@ mod handler;
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 mod in_tokio;
 mod interest;
+#[cfg(all(target_os = "linux", feature = "json-rpc"))]
+pub mod json_rpc;
 #[cfg(target_os = "linux")]
 mod memory_pressure;
 mod next;
@@ -28,6 +32,8 @@ mod turn;
 mod wake;
 
 pub use channel::{CommandSender, Refused};
+#[cfg(target_os = "linux")]
+pub use command_fifo::UnknownCommands;
 pub use entry::SourceId;
 pub use failure::{AddError, Cause, Failure, TurnError};
 pub use handle::{Call, LoopHandle, LoopStatistics};

@@ -53,6 +53,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `json-rpc` | `event_loop::json_rpc`: commands as JSON-RPC 2.0 lines, on a Unix socket and on FIFOs (Linux) |
 //! | `tokio` | `EventLoop::run_in_tokio`: the loop as a task of a tokio runtime (Linux) |
 //!
 //! # Platforms

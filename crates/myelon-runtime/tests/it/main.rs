@@ -2,17 +2,21 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod command_fifo;
 mod counters;
 mod descriptors;
 mod docs;
 mod failures;
 #[cfg(feature = "tokio")]
 mod in_tokio;
+#[cfg(feature = "json-rpc")]
+mod json_rpc;
 mod many;
 mod memory_pressure;
 mod order;
 mod other_threads;
 mod signals;
+mod terminal;
 mod timers;
 mod with_agenda;
 
