@@ -1,7 +1,8 @@
-//! What a loop has done, as named counters in a table of the program's choice, so that other processes can show it.
+//! What a loop and an agenda have done, as named counters in a table of the program's choice, so that other processes can show it.
 //!
 //! The crate has no table. A program implements [`Counters`] for the one that it has, which takes a few lines, and calls
-//! [`EventLoop::export_counters`](crate::event_loop::EventLoop::export_counters). This one is for the tables of
+//! [`EventLoop::export_counters`](crate::event_loop::EventLoop::export_counters) and
+//! [`EventLoop::export_agenda_counters`](crate::event_loop::EventLoop::export_agenda_counters). This one is for the tables of
 //! `disruptor-mp`, which stay readable when the process is dead:
 //!
 //! ```
@@ -51,7 +52,8 @@
 //! of `disruptor-mp` do, goes on with them when the description comes again, also in the next process of that name.
 //!
 //! If a table is full, a description has no counters or only some. Each attempt without room is counted in
-//! [`REGISTRATIONS_REFUSED`]. The loop's own counters are registered first.
+//! [`REGISTRATIONS_REFUSED`]. The loop's own counters are registered first. An agenda has fourteen for each priority,
+//! which are registered once.
 //!
 //! Source: RFC 0022, "Counters".
 
@@ -86,7 +88,7 @@ pub trait Counters {
     /// A counter of the table. Dropping it says that it does not change any more, unless it is registered again.
     type Counter;
 
-    /// The counter of `of`, which is the description of a source, or *the loop*. It continues with its value if the
+    /// The counter of `of`, which is the description of a source, *the loop*, or the name of an agenda and a priority. It continues with its value if the
     /// table has it already. `None`: there is no room.
     fn register(&mut self, counter: &'static Description, of: &str) -> Option<Self::Counter>;
 
@@ -119,7 +121,41 @@ declare! {
     FAILURES = 17, "failures", "calls", false: "Calls that returned an error or panicked, and other failures of these sources.";
     TIME = 18, "time", "nanoseconds", false: "The time of all calls.";
     WORST = 19, "worst", "nanoseconds", true: "The time of the longest call.";
+    SUBMITTED = 32, "submitted", "tasklets", false: "Tasklets that an agenda has accepted.";
+    RUNS = 33, "runs", "runs", false: "How often tasklets were run.";
+    RUNS_AGAIN = 34, "runs_again", "runs", false: "Runs that ended in *again*.";
+    STOLEN = 35, "stolen", "times", false: "Times a worker took tasklets from another one.";
+    LATE = 36, "late", "tasklets", false: "Tasklets whose deadline was over when they were picked.";
+    DONE = 37, "done", "tasklets", false: "Tasklets that have run and have a value.";
+    FAILED = 38, "failed", "tasklets", false: "Tasklets that have run and answered with an error.";
+    PANICKED = 39, "panicked", "tasklets", false: "Tasklets that have run and panicked.";
+    CANCELLED = 40, "cancelled", "tasklets", false: "Tasklets that were cancelled.";
+    EXPIRED = 41, "expired", "tasklets", false: "Tasklets that were dropped because they were late.";
+    LEFT = 42, "left", "tasklets", false: "Tasklets that waited when their agenda ended.";
+    WAITED = 43, "waited", "nanoseconds", false:
+        "The time from the submission of a tasklet, or from its last run, to its run; of those that are measured.";
+    RAN = 44, "ran", "nanoseconds", false: "The time of the runs that are measured.";
+    MEASURED = 45, "measured", "runs", false: "Runs that are measured: all, or one in 16.";
 }
+
+/// What an agenda counts of each priority.
+#[cfg(not(loom))]
+pub(crate) static OF_AGENDA: [&Description; 14] = [
+    &SUBMITTED,
+    &RUNS,
+    &RUNS_AGAIN,
+    &STOLEN,
+    &LATE,
+    &DONE,
+    &FAILED,
+    &PANICKED,
+    &CANCELLED,
+    &EXPIRED,
+    &LEFT,
+    &WAITED,
+    &RAN,
+    &MEASURED,
+];
 
 /// What each loop counts.
 #[cfg(not(loom))]
@@ -129,7 +165,7 @@ pub(crate) static OF_LOOP: [&Description; 4] = [&TURNS, &SLEEPS, &STALE_EVENTS, 
 #[cfg(not(loom))]
 pub(crate) static OF_SOURCE: [&Description; 4] = [&CALLS, &FAILURES, &TIME, &WORST];
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -139,7 +175,7 @@ mod tests {
             assert!(ALL[..index].iter().all(|earlier| earlier.number < counter.number && earlier.name != counter.name));
             assert!(counter.number < 64 && counter.help.ends_with('.'), "{counter:?}");
             let in_list = OF_LOOP.contains(counter) || OF_SOURCE.contains(counter);
-            assert!(in_list, "{counter:?}");
+            assert!(in_list || OF_AGENDA.contains(counter), "{counter:?}");
         }
     }
 }

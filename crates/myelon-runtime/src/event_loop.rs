@@ -10,6 +10,7 @@ mod children;
 mod command_fifo;
 mod entry;
 mod export;
+mod export_agenda;
 mod failure;
 #[cfg(target_os = "linux")]
 mod fine;

@@ -17,8 +17,8 @@ use std::time::Duration;
 pub(super) type Departed = Weak<RefCell<Vec<Arc<Record>>>>;
 
 /// The counters of one description, or of the loop.
-struct Set<K> {
-    counters: [Option<K>; 4],
+pub(super) struct Set<K, const N: usize> {
+    counters: [Option<K>; N],
     /// How many sources have it.
     sources: usize,
 }
@@ -27,8 +27,8 @@ struct Exporter<C: Counters> {
     table: C,
     shared: Arc<Shared>,
     departed: Rc<RefCell<Vec<Arc<Record>>>>,
-    of_loop: Set<C::Counter>,
-    by_description: HashMap<String, Set<C::Counter>>,
+    of_loop: Set<C::Counter, 4>,
+    by_description: HashMap<String, Set<C::Counter, 4>>,
     /// What is exported already, in the order of `OF_LOOP` and of `OF_SOURCE`.
     told_of_loop: [u64; 4],
     told: HashMap<SourceId, [u64; 4]>,
@@ -91,8 +91,8 @@ impl<C: Counters> Drop for Exporter<C> {
     }
 }
 
-impl<K> Set<K> {
-    fn register(table: &mut impl Counters<Counter = K>, what: &[&'static Description; 4], of: &str) -> Self {
+impl<K, const N: usize> Set<K, N> {
+    pub(super) fn register(table: &mut impl Counters<Counter = K>, what: &[&'static Description; N], of: &str) -> Self {
         Self { counters: what.map(|counter| table.register(counter, of)), sources: 0 }
     }
 
@@ -100,12 +100,13 @@ impl<K> Set<K> {
         self.counters.iter().any(Option::is_none)
     }
 
-    fn tell(
+    /// Adds what is new since `told`, in the order of `what`.
+    pub(super) fn tell(
         &self,
         table: &mut impl Counters<Counter = K>,
-        what: &[&Description; 4],
-        told: &mut [u64; 4],
-        now: [u64; 4],
+        what: &[&Description; N],
+        told: &mut [u64; N],
+        now: [u64; N],
     ) {
         for (index, counter) in self.counters.iter().enumerate() {
             let before = std::mem::replace(&mut told[index], now[index]);

@@ -3,10 +3,13 @@
 use crate::{failures, settle};
 use disruptor_mp::counters::ids::APPLICATION_BASE;
 use disruptor_mp::counters::{CounterHandle, CountersFile};
+use myelon_runtime::Priority;
+use myelon_runtime::agenda::{Agenda, Tasklet};
 use myelon_runtime::counters::{Counters, Description};
 use myelon_runtime::event_loop::{EventLoop, Next, Tick};
 use myelon_runtime::testing::VirtualClock;
 use std::time::Duration;
+use testkit::watchdog::PATIENCE;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -105,6 +108,30 @@ fn the_next_loop_of_a_table_goes_on_with_its_counters() {
         assert_eq!(value(&file, "calls a connection"), Some(round));
         assert_eq!(value(&file, "worst a connection"), Some(9));
     }
+}
+
+#[test]
+fn what_an_agenda_has_done_is_counted_by_priority_also_what_it_does_at_its_end() {
+    let (mut event_loop, clock) = virtual_loop();
+    let file = CountersFile::boxed(64);
+    let agenda = Agenda::builder().workers(2).name("decoders").start().unwrap();
+    event_loop.export_agenda_counters(&agenda, PERIOD, "export", InFile(file.clone()));
+    for number in 0..10 {
+        let decode = Tasklet::fallible("decode", move || if number < 3 { Err("no bytes") } else { Ok(number) });
+        let _ = agenda.submit(decode.priority(Priority::High)).unwrap().wait(PATIENCE);
+    }
+    at_period(&mut event_loop, &clock);
+    assert_eq!(value(&file, "submitted decoders high"), Some(10));
+    // A worker counts an end after it is told.
+    agenda.close(PATIENCE).unwrap();
+    at_period(&mut event_loop, &clock);
+    assert_eq!(value(&file, "runs decoders high"), Some(10));
+    assert_eq!(value(&file, "done decoders high"), Some(7));
+    assert_eq!(value(&file, "failed decoders high"), Some(3));
+    assert_eq!(value(&file, "measured decoders high"), Some(10));
+    assert!(value(&file, "ran decoders high").unwrap() > 0);
+    assert_eq!(value(&file, "submitted decoders low"), Some(0));
+    assert_eq!(file.snapshot().len(), 42);
 }
 
 #[test]
