@@ -1,9 +1,10 @@
-//! What a loop and an agenda have done, as named counters in a table of the program's choice, so that other processes can show it.
+//! What a loop and an agenda have done, as named counters in a table of the program's choice, so that other processes
+//! can show it.
 //!
-//! The crate has no table. A program implements [`Counters`] for the one that it has, which takes a few lines, and calls
-//! [`EventLoop::export_counters`](crate::event_loop::EventLoop::export_counters) and
-//! [`EventLoop::export_agenda_counters`](crate::event_loop::EventLoop::export_agenda_counters). This one is for the tables of
-//! `disruptor-mp`, which stay readable when the process is dead:
+//! The crate has no table. A program implements [`Counters`] for the one that it has, which takes a few lines, and
+//! calls [`EventLoop::export_counters`](crate::event_loop::EventLoop::export_counters) and
+//! [`EventLoop::export_agenda_counters`](crate::event_loop::EventLoop::export_agenda_counters). This one is for the
+//! tables of `disruptor-mp`, which stay readable when the process is dead:
 //!
 //! ```
 //! use disruptor_mp::counters::{CounterHandle, CountersFile, ids::APPLICATION_BASE};
@@ -88,8 +89,8 @@ pub trait Counters {
     /// A counter of the table. Dropping it says that it does not change any more, unless it is registered again.
     type Counter;
 
-    /// The counter of `of`, which is the description of a source, *the loop*, or the name of an agenda and a priority. It continues with its value if the
-    /// table has it already. `None`: there is no room.
+    /// The counter of `of`, which is the description of a source, *the loop*, or the name of an agenda and a priority.
+    /// It continues with its value if the table has it already. `None`: there is no room.
     fn register(&mut self, counter: &'static Description, of: &str) -> Option<Self::Counter>;
 
     /// Counts `amount` more.

@@ -69,7 +69,8 @@ pub fn close_descriptors_above(last: u32) {
 /// # Errors
 /// `WouldBlock` (EAGAIN): the queue is full.
 pub fn queue_signal(pid: Pid, number: i32, value: i32) -> io::Result<()> {
-    // The integer is the first member of the union, so it is in the low bytes of the pointer on a little-endian machine.
+    // The integer is the first member of the union, so it is in the low bytes of the pointer on a little-endian
+    // machine.
     let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(value.cast_unsigned() as usize) };
     // SAFETY: the call takes numbers; the receiver gets the value as a number and does not follow it.
     match unsafe { libc::sigqueue(pid.as_raw_nonzero().get(), number, value) } {

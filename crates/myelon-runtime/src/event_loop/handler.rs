@@ -59,8 +59,8 @@ pub(super) trait Handler {
         false
     }
 
-    /// Whether the kernel tells each event of that descriptor once, to the first that looks. Then it is not armed again:
-    /// there is no level to look for.
+    /// Whether the kernel tells each event of that descriptor once, to the first that looks. Then it is not armed
+    /// again: there is no level to look for.
     fn tells_each_event_once(&self) -> bool {
         false
     }

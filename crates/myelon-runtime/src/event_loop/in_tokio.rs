@@ -24,8 +24,8 @@ impl EventLoop {
     /// runs at most one turn, and then other tasks have theirs. A handler that blocks, blocks the thread, as in any
     /// task. When nothing is ready, the future awaits the loop's epoll descriptor: there is no polling.
     ///
-    /// The future may be dropped at any time, for example by a `select!`. What has happened stays in the loop, a request
-    /// to [`quit`](super::LoopHandle::quit) too, and the next `run_in_tokio` or `run` goes on with it.
+    /// The future may be dropped at any time, for example by a `select!`. What has happened stays in the loop, a
+    /// request to [`quit`](super::LoopHandle::quit) too, and the next `run_in_tokio` or `run` goes on with it.
     ///
     /// Timers run on the loop's clock, which tokio's `pause` does not stop. They need no time driver. With a
     /// [`VirtualClock`](crate::testing::VirtualClock) the loop moves its clock whenever it would sleep for a timer, as
@@ -98,8 +98,8 @@ impl EventLoop {
     /// ```
     ///
     /// # Errors
-    /// See [`TurnError`]; [`TurnError::Os`] also if there are no descriptors left: it needs two more. The loop can be run
-    /// again.
+    /// See [`TurnError`]; [`TurnError::Os`] also if there are no descriptors left: it needs two more. The loop can be
+    /// run again.
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one without an I/O driver (`enable_io`).

@@ -1,10 +1,11 @@
 //! Memory pressure as a source: the kernel tells when tasks have waited for memory longer than they may.
 //!
-//! The kernel counts the time in which tasks wait for memory (pressure stall information, PSI). A trigger is a line that
-//! is written into such a file; the descriptor then has `POLLPRI` when the stalls in one window reach the threshold.
+//! The kernel counts the time in which tasks wait for memory (pressure stall information, PSI). A trigger is a line
+//! that is written into such a file; the descriptor then has `POLLPRI` when the stalls in one window reach the
+//! threshold.
 //!
-//! - **Invariant:** the kernel tells an event once, to the first look at the descriptor. So it is never armed again while
-//!   it is in epoll: that look would take an event away.
+//! - **Invariant:** the kernel tells an event once, to the first look at the descriptor. So it is never armed again
+//!   while it is in epoll: that look would take an event away.
 
 use super::adding::step_of;
 use super::handler::{Answer, Handler, News};
