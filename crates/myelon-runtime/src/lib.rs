@@ -9,6 +9,7 @@
 //! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
 //! | write work in cycles once, and run it on a thread, in the loop or on the agenda | [`agents`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
+//! | show what a loop does in another process | [`counters`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |
 //!
 //! # One turn
@@ -51,6 +52,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `json-rpc` | `event_loop::json_rpc`: commands as JSON-RPC 2.0 lines, on a Unix socket and on FIFOs (Linux) |
+//! | `tokio` | `EventLoop::run_in_tokio`: the loop as a task of a tokio runtime (Linux) |
+//!
 //! # Platforms
 //!
 //! Linux 5.4 or later. On macOS there are neither signals nor children in the loop, and a sleep ends at a millisecond.
@@ -64,6 +72,7 @@ pub mod agenda;
 #[cfg(not(loom))]
 pub mod agents;
 pub mod clock;
+pub mod counters;
 #[cfg(not(loom))]
 pub mod event_loop;
 #[cfg(all(test, loom))]

@@ -1,8 +1,8 @@
 //! What an agent has done and does now, readable from every thread, also while it hangs.
 
 use super::Activity;
+use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 

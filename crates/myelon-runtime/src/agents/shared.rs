@@ -4,10 +4,10 @@ use super::record::Record;
 use super::waker::Waker;
 use super::{Activity, AgentReport, CloseError, GroupEnd};
 use crate::clock::Clock;
+use crate::primitive::{AtomicBool, Ordering};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -10,8 +10,8 @@
 //! Either the group sees that it was called, or the caller sees that it sleeps.
 
 use super::bell::Bell;
+use crate::primitive::{AtomicBool, AtomicU8, Ordering, fence};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 

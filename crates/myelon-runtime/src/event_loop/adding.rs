@@ -304,6 +304,7 @@ impl EventLoop {
     fn take_out(&mut self, id: SourceId) -> Option<Option<Box<dyn Handler>>> {
         let entry = self.entries.remove(id)?;
         self.shared().set_record(id.index, None);
+        self.depart(&entry.record);
         match entry.waits {
             Waits::Descriptor { number, .. } => {
                 // If the number is another source's, the kernel has forgotten this descriptor when it was closed.

@@ -183,7 +183,7 @@ fn a_dump_is_asked_for_from_outside_and_has_every_source() {
     for part in ["calls from other threads", "an hour; due in", "fails often", "last error: two\\nlines"] {
         assert!(dump.contains(part), "no `{part}` in:\n{dump}");
     }
-    assert_eq!(dump.lines().count(), 4, "one line for the loop and one a source:\n{dump}");
+    assert_eq!(dump.lines().count(), 5, "one line for the loop and one a source:\n{dump}");
 }
 
 #[test]
