@@ -66,6 +66,13 @@ fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
     run("async_tokio", |pid| format!("tokio{pid}"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn one_thread_waits_for_rings_a_timer_signals_a_child_clients_and_an_operator() {
+    let said = run("one_loop", |pid| format!("one_loop{pid}"));
+    assert!(said.contains("sources, "), "the dump of the operator: {said}");
+}
+
 #[test]
 fn requests_are_answered_out_of_order_and_each_once_unless_it_was_not_answered() {
     run("held", |pid| format!("held{pid}"));
@@ -82,6 +89,11 @@ fn an_executor_of_a_supervisor_outlives_a_killed_and_a_stopped_worker() {
 }
 
 #[test]
+fn two_agents_sleep_at_their_doorbells_and_lose_no_number() {
+    run("agent_pair", |pid| format!("agents{pid}"));
+}
+
+#[test]
 fn a_type_is_upgraded_twice_and_no_reader_loses_a_message() {
     run("upgrade", |pid| format!("upgrade{pid}"));
 }
@@ -94,4 +106,9 @@ fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
         report.contains(", rank 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
         "{report}"
     );
+}
+
+#[test]
+fn a_server_is_commanded_through_its_console() {
+    run("runtime_console", |pid| format!("runtime-console-{pid}"));
 }

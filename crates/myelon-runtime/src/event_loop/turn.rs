@@ -21,6 +21,7 @@ use super::record::add;
 use super::{
     Cause, Deadline, EventLoop, Failure, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick, TurnError, WAKE,
 };
+use crate::primitive::Site;
 use mio::unix::SourceFd;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -82,7 +83,7 @@ impl Ending {
             self.drain_until = event_loop.asked(QUIT).then(|| Instant::now() + event_loop.drain);
             return None;
         };
-        event_loop.shared().word.take(EXIT | QUIT);
+        event_loop.shared().requests.take(EXIT | QUIT);
         Some(end)
     }
 }
@@ -138,13 +139,13 @@ impl EventLoop {
     }
 
     pub(super) fn asked(&self, flags: u32) -> bool {
-        self.shared().word.asked() & flags != 0
+        self.shared().requests.asked() & flags != 0
     }
 
     /// Whether a turn would find something without looking at descriptors.
     pub(super) fn has_work(&self) -> bool {
         self.ready.iter().any(|list| !list.is_empty())
-            || self.shared().has_news()
+            || self.shared().requests.has_news()
             || self.asked(DUMP | QUIESCE)
             || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
     }
@@ -162,28 +163,25 @@ impl EventLoop {
         self.turns += 1;
         add(&self.shared().numbers.turns, 1);
         let mut nap = Nap { until: None, timeout: Some(Duration::ZERO) };
-        if longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty) {
-            self.shared().word.announce_sleep();
-            // The second look, after the word.
-            if !self.shared().has_news() && !self.asked(DUMP | QUIESCE | QUIT | EXIT) {
-                add(&self.shared().numbers.sleeps, 1);
-                let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
-                nap.until = match (self.timers.next_wake(), longest) {
-                    (Some(wake), Some(longest)) => Some(wake.min(longest)),
-                    (wake, longest) => wake.or(longest),
-                };
-                nap.timeout = self.clock.real_sleep(nap.until);
-            }
+        let nothing = longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty);
+        if nothing && self.shared().requests.may_sleep() {
+            add(&self.shared().numbers.sleeps, 1);
+            let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
+            nap.until = match (self.timers.next_wake(), longest) {
+                (Some(wake), Some(longest)) => Some(wake.min(longest)),
+                (wake, longest) => wake.or(longest),
+            };
+            nap.timeout = self.clock.real_sleep(nap.until);
         }
         nap
     }
 
     /// The sleep is over, and the kernel was asked: takes what has happened.
     pub(super) fn end_look(&mut self, nap: Nap) {
-        self.shared().word.awake();
+        self.shared().requests.awake();
         if let Some(until) = nap.until
             && self.events.is_empty()
-            && !self.shared().has_news()
+            && !self.shared().requests.has_news()
         {
             self.clock.slept_until(until);
         }
@@ -274,7 +272,7 @@ impl EventLoop {
 
     fn take_news(&mut self) {
         let mut news = std::mem::take(&mut self.news);
-        self.shared().swap_news(&mut news);
+        self.shared().requests.swap_news(&mut news);
         for id in news.drain(..) {
             if self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Waiting) {
                 self.make_ready(id);
@@ -284,7 +282,7 @@ impl EventLoop {
     }
 
     fn serve_dump(&mut self) {
-        if self.shared().word.take(DUMP) == 0 {
+        if self.shared().requests.take(DUMP) == 0 {
             return;
         }
         let Some(mut hook) = self.on_dump.take() else { return };
@@ -447,10 +445,15 @@ impl EventLoop {
     /// Does what a handler has answered.
     fn follow(&mut self, id: SourceId, next: Next, news: News) {
         let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.more = next == Next::More;
         // A handler that has paused its own source, or has resumed it since, has decided already.
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
+            // A channel that was resumed could not be asked for more, since its handler was running.
+            _ if decided && entry.state == SourceState::Waiting && matches!(entry.waits, Waits::Channel) => {
+                self.follow_channel(id);
+            }
             _ if decided => {}
             Next::Pause => drop(self.pause(id)),
             Next::Again | Next::Drained | Next::More => match entry.waits {
@@ -477,7 +480,7 @@ impl EventLoop {
             return;
         }
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+        if entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterCall)) {
             self.make_ready(id);
         } else {
             entry.set_state(SourceState::Waiting);
