@@ -27,7 +27,7 @@ pub(crate) type AtomicU64 = core::sync::atomic::AtomicU64;
 
 #[cfg(not(loom))]
 #[inline(always)]
-fn fence(ordering: Ordering) {
+pub(crate) fn fence(ordering: Ordering) {
     core::sync::atomic::fence(ordering);
 }
 

@@ -41,6 +41,8 @@
 //!
 //! Source: RFC 0023.
 
+#[cfg(not(loom))]
+mod attended;
 mod closing;
 #[cfg(not(loom))]
 mod error;
@@ -76,6 +78,8 @@ pub use crate::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 
+#[cfg(not(loom))]
+pub(crate) use attended::Attended;
 #[cfg(not(loom))]
 pub use error::{NotDone, StartError, SubmitError, WaitError};
 #[cfg(not(loom))]

@@ -374,6 +374,16 @@ impl Submitter {
     }
 
     /// As [`register`](Self::register), for a party that has its own record of what it does.
+    #[cfg(not(loom))]
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.shared.statistics()
+    }
+
     pub(crate) fn register_with(&self, name: Cow<'static, str>, doing: Doing) -> Party {
         Party::with_doing(Arc::clone(&self.shared), name, doing)
     }

@@ -304,6 +304,7 @@ impl EventLoop {
     fn take_out(&mut self, id: SourceId) -> Option<Option<Box<dyn Handler>>> {
         let entry = self.entries.remove(id)?;
         self.shared().set_record(id.index, None);
+        self.depart(&entry.record);
         match entry.waits {
             Waits::Descriptor { number, .. } => {
                 // If the number is another source's, the kernel has forgotten this descriptor when it was closed.
@@ -348,8 +349,13 @@ impl EventLoop {
             Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
-        let channel = matches!(entry.waits, Waits::Channel);
-        if channel && entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)) {
+        let has_more = match entry.waits {
+            // What the handler has read and not served is not seen by the kernel.
+            Waits::Descriptor { .. } => entry.more,
+            Waits::Channel => entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)),
+            _ => false,
+        };
+        if has_more {
             self.make_ready(id);
         }
         Ok(())
@@ -412,6 +418,7 @@ pub(super) fn entry(
         state: SourceState::Waiting,
         handler: Some(handler),
         ready: Ready::default(),
+        more: false,
         ticket: 0,
         turn: 0,
         calls: 0,

@@ -61,13 +61,14 @@ impl Shared {
         records[index] = record;
     }
 
+    pub(super) fn records(&self) -> Vec<Arc<Record>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().flatten().cloned().collect()
+    }
+
     pub(super) fn reports(&self) -> Vec<SourceReport> {
-        let records: Vec<_> = {
-            let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-            records.iter().flatten().cloned().collect()
-        };
         let now = self.clock.now().saturating_duration_since(self.start);
-        records.iter().map(|record| record.report(now)).collect()
+        self.records().iter().map(|record| record.report(now)).collect()
     }
 
     /// The description of the source whose handler runs, and for how long.

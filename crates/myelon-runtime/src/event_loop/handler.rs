@@ -60,6 +60,12 @@ pub(super) trait Handler {
         false
     }
 
+    /// Whether the kernel tells each event of that descriptor once, to the first that looks. Then it is not armed
+    /// again: there is no level to look for.
+    fn tells_each_event_once(&self) -> bool {
+        false
+    }
+
     /// Whether it keeps that descriptor open.
     fn owns(&self) -> bool {
         false
