@@ -180,7 +180,8 @@ fn a_dump_is_asked_for_from_outside_and_has_every_source() {
     event_loop.turn(Duration::ZERO).unwrap();
     let dump = dumps.borrow()[0].clone();
     println!("{dump}");
-    for part in ["calls from other threads", "an hour; due in", "fails often", "last error: two\\nlines"] {
+    let channels = ["calls from other threads", "results of tasklets"];
+    for part in channels.into_iter().chain(["an hour; due in", "fails often", "last error: two\\nlines"]) {
         assert!(dump.contains(part), "no `{part}` in:\n{dump}");
     }
     assert_eq!(dump.lines().count(), 5, "one line for the loop and one a source:\n{dump}");
