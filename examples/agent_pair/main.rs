@@ -16,8 +16,8 @@
 //!
 //! - **Life.** `on_start` opens an end of the ring, `on_close` drops it: once for each start, also after a panic. The
 //!   summer is started first, and may find no ring. Then it has failed, and is started again after a short time.
-//! - **Sleep.** `before_park` arms the doorbell, which looks at the ring once more; `doorbells` says which descriptor ends
-//!   the sleep. So no event is missed, and an idle agent costs nothing.
+//! - **Sleep.** `before_park` arms the doorbell, which looks at the ring once more; `doorbells` says which descriptor
+//!   ends the sleep. So no event is missed, and an idle agent costs nothing.
 //! - **Pieces.** `do_work` does what can be done now, at most `PIECE` at a time, and never waits. Both ends of the ring
 //!   are asked why nothing comes: a ring that was closed is the end of the work, a dead producer is an error.
 //! - **The same agents elsewhere.** `Group::add_to` runs them in an event loop beside sockets and timers.

@@ -1,4 +1,5 @@
-//! `on_close` runs once for each `on_start` that succeeded, whatever fails, panics or ends in between.
+//! `on_close` runs once for each `on_start` that succeeded, whatever fails, panics or ends in between (R-58, R-67,
+//!
 
 use myelon_runtime::agents::{Agent, AgentError, BackOff, Group, Policy, Restart, Work};
 use myelon_runtime::testing::VirtualClock;
