@@ -69,8 +69,9 @@ pub trait Agent {
     /// Its name in reports. It is asked once, when the agent joins its group.
     fn name(&self) -> &str;
 
-    /// Opens what it needs, in a cycle of its own, on the thread that will call [`do_work`](Self::do_work). It is called again after a failure
-    /// if the policy says so, so it must begin from what [`on_close`](Self::on_close), or a start that failed, has left.
+    /// Opens what it needs, in a cycle of its own, on the thread that will call [`do_work`](Self::do_work). It is
+    /// called again after a failure if the policy says so, so it must begin from what [`on_close`](Self::on_close), or
+    /// a start that failed, has left.
     ///
     /// # Errors
     /// What it needs is not there. It counts as not started, and is not closed.
@@ -78,8 +79,8 @@ pub trait Agent {
         Ok(())
     }
 
-    /// Does what can be done at once, in a bounded piece, and does not wait. `now` is when the cycle began; all agents of
-    /// a group get the same.
+    /// Does what can be done at once, in a bounded piece, and does not wait. `now` is when the cycle began; all agents
+    /// of a group get the same.
     ///
     /// # Errors
     /// It cannot go on. It is closed, and its policy says what follows.

@@ -14,8 +14,8 @@ pub(super) type Hook = Box<dyn FnMut(&Failure<'_>) + Send>;
 /// Agents that one thread runs, one after the other, in the order in which they were added.
 ///
 /// Nothing is started before the group runs: [`into_invoker`](Self::into_invoker) for a thread that has a loop of its
-/// own, [`spawn`](Self::spawn) for a new thread, [`add_to`](Self::add_to) for an event loop, [`submit`](Self::submit) for
-/// an agenda.
+/// own, [`spawn`](Self::spawn) for a new thread, [`add_to`](Self::add_to) for an event loop, [`submit`](Self::submit)
+/// for an agenda.
 ///
 /// ```
 /// use myelon_runtime::agents::{BackOff, Group, GroupEnd, Policy, Restart, Work, from_fn};
@@ -80,9 +80,9 @@ impl Group {
 
     /// Stops the group between two calls of `do_work` while a closure runs alone at a safe point of `agenda`.
     ///
-    /// Where the group runs on a thread that is a party of these safe points already, such as a worker of that agenda or
-    /// a [loop that attends it](crate::event_loop::EventLoop::attend), it stops as that party. Otherwise it is a party
-    /// itself.
+    /// Where the group runs on a thread that is a party of these safe points already, such as a worker of that agenda
+    /// or a [loop that attends it](crate::event_loop::EventLoop::attend), it stops as that party. Otherwise it is a
+    /// party itself.
     pub fn attend(mut self, agenda: impl AsRef<Submitter>) -> Self {
         self.attended = Some(Attended::new(agenda.as_ref()));
         self

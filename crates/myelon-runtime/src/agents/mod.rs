@@ -12,10 +12,10 @@
 //!
 //! What holds:
 //!
-//! - **Once.** For each `on_start` that succeeded, `on_close` is called once: after the end, an error, a panic, a close,
-//!   or a drop of what runs the group. Agents start in order and close in reverse order.
-//! - **Failures.** An error and a panic are the same event: counted, kept, told to a hook with the agent's name and what
-//!   happens next. Then the agent is restarted with back-off, or it ends, or its group ends ([`Policy`]).
+//! - **Once.** For each `on_start` that succeeded, `on_close` is called once: after the end, an error, a panic, a
+//!   close, or a drop of what runs the group. Agents start in order and close in reverse order.
+//! - **Failures.** An error and a panic are the same event: counted, kept, told to a hook with the agent's name and
+//!   what happens next. Then the agent is restarted with back-off, or it ends, or its group ends ([`Policy`]).
 //! - **No lost wake-up.** A cycle begins after each [`GroupHandle::wake`], and after each ring of a doorbell.
 //! - **Idle.** A group that waits at doorbells makes no system call.
 //! - **Visible.** [`GroupHandle::agents`] says what each agent has done, what it does now, since when. A close that is

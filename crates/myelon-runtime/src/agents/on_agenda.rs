@@ -22,8 +22,8 @@ struct Place {
 
 impl Group {
     /// Runs the group on the workers of an agenda, one cycle a run of a tasklet, with other tasklets in between. Its
-    /// agents move between workers. It is asked to stop at the agenda's safe points like other tasklets, and between two
-    /// agents.
+    /// agents move between workers. It is asked to stop at the agenda's safe points like other tasklets, and between
+    /// two agents.
     ///
     /// When no agent has work, a deadline or a descriptor, the group costs nothing until it is
     /// [woken](super::GroupHandle::wake). An agenda has neither timers nor a poll, so with a deadline, a back-off or a

@@ -19,9 +19,10 @@ struct Looped {
 }
 
 impl Group {
-    /// Runs the group in a loop, on the loop's clock. Each wake is a cycle; after one with work another follows, at most
-    /// as many in a turn as the budget of `settings`, so other sources have their turn. Without work the group waits for
-    /// its agents' descriptors and deadlines, and for a [wake](GroupHandle::wake), as the loop's other sources do.
+    /// Runs the group in a loop, on the loop's clock. Each wake is a cycle; after one with work another follows, at
+    /// most as many in a turn as the budget of `settings`, so other sources have their turn. Without work the group
+    /// waits for its agents' descriptors and deadlines, and for a [wake](GroupHandle::wake), as the loop's other
+    /// sources do.
     ///
     /// `settings` has the description of the source, its budget and its rate limit. The group is removed when it has
     /// ended. Dropping the loop closes the agents.

@@ -28,8 +28,8 @@ impl From<Restart> for Policy {
 
 /// When a failed agent is started again: after a time that doubles with each restart in a row.
 ///
-/// By default after 10 ms, doubling to 10 s; after 10 restarts in a row its group ends; it is no longer in a row when it
-/// has run for 10 s.
+/// By default after 10 ms, doubling to 10 s; after 10 restarts in a row its group ends; it is no longer in a row when
+/// it has run for 10 s.
 ///
 /// ```
 /// use myelon_runtime::agents::{Group, Policy, Restart, Work, from_fn};
@@ -37,7 +37,8 @@ impl From<Restart> for Policy {
 ///
 /// let restart = Restart::new(Duration::from_millis(1), Duration::from_secs(1)).limit(5).then_end();
 /// let flaky = from_fn("flaky", |_| Err("no answer".into()));
-/// let group = Group::new("example").agent_with(flaky, restart).agent_with(from_fn("other", |_| Ok(Work::NONE)), Policy::End);
+/// let other = from_fn("other", |_| Ok(Work::NONE));
+/// let group = Group::new("example").agent_with(flaky, restart).agent_with(other, Policy::End);
 /// # drop(group);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -192,8 +192,8 @@ impl GroupHandle {
         &self.shared.name
     }
 
-    /// What each agent is and has done, in the order in which they were added. It asks nothing of the group, so it works
-    /// while an agent hangs, and says which one.
+    /// What each agent is and has done, in the order in which they were added. It asks nothing of the group, so it
+    /// works while an agent hangs, and says which one.
     pub fn agents(&self) -> Vec<AgentReport> {
         let now = self.shared.since_start(self.shared.clock.now());
         self.shared.records.iter().map(|record| record.report(now)).collect()

@@ -71,8 +71,8 @@ impl Adaptive {
         self
     }
 
-    /// The first sleep of a gap and the longest one. With [`Duration::MAX`] sleeps double until something ends them: for
-    /// agents that all have doorbells.
+    /// The first sleep of a gap and the longest one. With [`Duration::MAX`] sleeps double until something ends them:
+    /// for agents that all have doorbells.
     ///
     /// # Panics
     /// `least` is zero, or longer than `most`.

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 /// |---|---|---|---|
 /// | [`Spin`] | a hint to the processor | nothing | a core |
 /// | [`Yield`] | gives the core to another thread | nothing, on a free core | a core that others can have |
-/// | [`BackOff`] | spins, then yields, then sleeps longer and longer | up to the longest sleep | 1000 short wake-ups a second by default |
+/// | [`BackOff`] | spins, yields, then sleeps longer and longer | up to the longest sleep | 1000 wake-ups a second |
 /// | [`ParkAtDoorbells`] | sleeps until a wake, a descriptor or a deadline | a wake-up of a thread | nothing |
-/// | [`Adaptive`] | spins while news are likely, then sleeps at doorbells | nothing for short gaps | 1000 short wake-ups a second by default |
+/// | [`Adaptive`] | spins while news are likely, then sleeps at doorbells | nothing for short gaps | the same |
 /// | [`NoIdle`] | nothing | nothing | a core; for tests |
 ///
 /// One of one's own:
@@ -72,8 +72,8 @@ impl<S: IdleStrategy + ?Sized> IdleStrategy for Box<S> {
 
 /// What an [`IdleStrategy`] knows and can do. Its page has an example.
 ///
-/// Each sleep ends at the next deadline of an agent, at a [`wake`](super::GroupHandle::wake), and at a request to close.
-/// It counts as stopped for safe points.
+/// Each sleep ends at the next deadline of an agent, at a [`wake`](super::GroupHandle::wake), and at a request to
+/// close. It counts as stopped for safe points.
 ///
 /// ```
 /// use myelon_runtime::agents::{IdleStrategy, Pause};
