@@ -15,6 +15,7 @@ mod handler;
 mod interest;
 mod next;
 mod record;
+mod safe_points;
 mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
@@ -29,8 +30,11 @@ pub use handler::{Due, Tick};
 pub use interest::{Interest, Ready};
 pub use next::{IntoNext, Next};
 pub use record::{SourceKind, SourceReport, SourceState};
-pub use settings::{OnFailure, Priority, Settings};
+pub use settings::{OnFailure, Settings};
 
+pub use crate::Priority;
+
+use crate::agenda::Party;
 use crate::clock::{Clock, SystemClock};
 use crate::timers::Timers;
 use entry::Entries;
@@ -118,11 +122,8 @@ impl Builder {
         let now = self.clock.now();
         let shared = Arc::new(Shared::new(waker, Arc::clone(&self.clock)));
         let mut entries = Entries::default();
-        let id = entries.next_id();
-        let calls = Settings::new("calls from other threads");
-        let (sender, handler) =
-            channel::channel(CALLS, id, Arc::clone(&shared), |event_loop: &mut EventLoop, call: Call| call(event_loop));
-        entries.insert(adding::entry(id, SourceKind::Channel, entry::Waits::Channel, calls, handler, now));
+        let calls = own_channel(&mut entries, &shared, CALLS, "calls from other threads", now);
+        let results = own_channel(&mut entries, &shared, usize::MAX, "results of tasklets", now);
         let event_loop = EventLoop {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -135,10 +136,12 @@ impl Builder {
             timers: Timers::new(now).with_resolution(self.resolution),
             idle: VecDeque::new(),
             idle_later: Vec::new(),
+            at_safe_point: Vec::new(),
+            party: None,
             news: Vec::new(),
             clock: self.clock,
             now,
-            handle: LoopHandle { shared, calls: sender },
+            handle: LoopHandle { shared, calls, results },
             drain: self.drain,
             turns: 0,
             in_turn: false,
@@ -148,10 +151,25 @@ impl Builder {
             on_dump: None,
             hook_panicked: None,
         };
-        let record = &event_loop.entries.get(id).expect("it was inserted").record;
-        event_loop.shared().set_record(id.index, Some(Arc::clone(record)));
         Ok(event_loop)
     }
+}
+
+/// A channel of calls that every loop has.
+fn own_channel(
+    entries: &mut Entries,
+    shared: &Arc<Shared>,
+    capacity: usize,
+    description: &'static str,
+    now: Instant,
+) -> CommandSender<Call> {
+    let id = entries.next_id();
+    let handler = |event_loop: &mut EventLoop, call: Call| call(event_loop);
+    let (sender, handler) = channel::channel(capacity, id, Arc::clone(shared), handler);
+    let entry = adding::entry(id, SourceKind::Channel, entry::Waits::Channel, description.into(), handler, now);
+    shared.set_record(id.index, Some(Arc::clone(&entry.record)));
+    entries.insert(entry);
+    sender
 }
 
 /// What a deadline in the heap is for.
@@ -223,6 +241,10 @@ pub struct EventLoop {
     /// Idle sources that are called when there is nothing else, and those that were called since the last work.
     idle: VecDeque<SourceId>,
     idle_later: Vec<SourceId>,
+    /// What is called at a safe point, in the order of adding.
+    at_safe_point: Vec<SourceId>,
+    /// This thread's part in the safe points of an agenda.
+    party: Option<Party>,
     /// Channels with news; empty between turns, and kept for its memory.
     news: Vec<SourceId>,
     clock: Arc<dyn Clock>,

@@ -59,8 +59,13 @@ pub mod agenda;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod event_loop;
+mod priority;
 pub mod testing;
 pub mod timers;
+#[cfg(not(loom))]
+pub mod watchdog;
+
+pub use priority::Priority;
 
 /// Compiles and runs the example of the README.
 #[cfg(doctest)]

@@ -55,8 +55,8 @@ mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;
+mod picks;
 mod primitive;
-mod priority;
 mod queue;
 #[cfg(not(loom))]
 mod report;
@@ -75,7 +75,7 @@ mod tasklet;
 #[cfg(not(loom))]
 mod worker;
 
-pub use priority::Priority;
+pub use crate::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 

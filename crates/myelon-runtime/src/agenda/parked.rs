@@ -15,7 +15,7 @@
 //! a tasklet is called for what it may run, and for nothing else.
 
 use super::primitive::{AtomicU64, Condvar, Mutex, Ordering, Site, fence_at, lock, weakened};
-use super::priority::Priority;
+use crate::Priority;
 use crossbeam_utils::CachePadded;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! A thread outside the agenda that stops at safe points too: a loop, an agent's runner.
 
-use super::safe_point::{Member, QuiesceError};
+use super::safe_point::{Doing as ReadDoing, Member, QuiesceError};
 use super::shared::Shared;
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,20 @@ use std::time::{Duration, Instant};
 
 /// What the thread does now, and since when.
 type Doing = Arc<Mutex<Option<(Cow<'static, str>, Instant)>>>;
+
+/// A party as the asker of a safe point, without the party itself.
+pub(crate) struct PartyAsker(Arc<Shared>);
+
+impl PartyAsker {
+    pub(crate) fn quiesce<R>(
+        &self,
+        description: String,
+        patience: Duration,
+        closure: impl FnOnce() -> R,
+    ) -> Result<R, QuiesceError> {
+        self.0.points.quiesce(description.into(), patience, closure)
+    }
+}
 
 /// The calling thread as a party of an agenda's safe points, until it is dropped. It stays on its thread.
 ///
@@ -60,6 +74,23 @@ impl Party {
         };
         let member = shared.points.join(name, Box::new(read));
         Self { shared, member, doing, stays: PhantomData }
+    }
+
+    /// A party that says in its own way what it does, and calls [`stop_if_asked`](Self::stop_if_asked) instead of
+    /// [`look`](Self::look).
+    pub(crate) fn with_doing(shared: Arc<Shared>, name: Cow<'static, str>, read: ReadDoing) -> Self {
+        let member = shared.points.join(name, read);
+        Self { shared, member, doing: Doing::default(), stays: PhantomData }
+    }
+
+    /// Stops here while a closure runs alone, or is about to.
+    #[inline]
+    pub(crate) fn stop_if_asked(&self) {
+        self.shared.points.look(&self.member);
+    }
+
+    pub(crate) fn asker(&self) -> PartyAsker {
+        PartyAsker(Arc::clone(&self.shared))
     }
 
     /// Stops here while a closure runs alone, or is about to. Then notes what the thread does next, for the report of a

@@ -2,10 +2,11 @@
 //!
 //! They stand behind [`Queue`], because crossbeam-deque cannot run under loom: models use `Mutexed`.
 
+use super::picks::{OUTSIDE_FIRST, order_of_pick};
 use super::primitive::{AtomicU64, Ordering};
 #[cfg(any(loom, test))]
 use super::primitive::{Mutex, lock};
-use super::priority::{OUTSIDE_FIRST, Priority, order_of_pick};
+use crate::Priority;
 use crossbeam_utils::CachePadded;
 #[cfg(any(loom, test))]
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! What the end of an agenda left, or why it did not end.
 
-use super::priority::Priority;
 use super::running::Running;
+use crate::Priority;
 use std::time::Duration;
 
 /// What the end of an agenda left.

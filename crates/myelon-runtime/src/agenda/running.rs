@@ -2,7 +2,7 @@
 
 use super::job::{Description, Head};
 use super::primitive::{AtomicU64, Mutex, Ordering, lock};
-use super::priority::Priority;
+use crate::Priority;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;

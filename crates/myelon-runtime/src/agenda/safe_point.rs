@@ -201,6 +201,10 @@ impl SafePoints {
 
     #[cold]
     fn stop(&self, member: &Member) {
+        if self.is_inside() {
+            // The closure itself has called something that looks or rests. It is alone already.
+            return;
+        }
         let mut inner = lock(&self.inner);
         if !self.asks_to_stop() {
             return;

@@ -9,7 +9,7 @@ use super::primitive::{Mutex, lock};
 use super::queue::{Board, Crossbeam};
 use super::report::{CloseError, CloseReport};
 use super::running::Running;
-use super::safe_point::QuiesceError;
+use super::safe_point::{Doing, QuiesceError};
 use super::shared::{Sampling, Shared, Timekeeper};
 use super::statistics::Statistics;
 use super::tasklet::{Answer, Run, Tasklet};
@@ -176,10 +176,9 @@ impl Agenda {
         self.submitter.quiesce(description, patience, closure)
     }
 
-    /// Makes the calling thread a party of the safe points: `name` is what reports of hold-ups call it. Waits while a
-    /// closure runs alone.
+    /// As [`Submitter::register`].
     pub fn register(&self, name: impl Into<Cow<'static, str>>) -> Party {
-        Party::new(Arc::clone(self.shared()), name.into())
+        self.submitter.register(name)
     }
 
     /// What each worker runs now. A worker that is missing runs nothing.
@@ -266,6 +265,19 @@ impl Drop for Agenda {
     }
 }
 
+/// For what takes either of the two.
+impl AsRef<Submitter> for Agenda {
+    fn as_ref(&self) -> &Submitter {
+        &self.submitter
+    }
+}
+
+impl AsRef<Submitter> for Submitter {
+    fn as_ref(&self) -> &Submitter {
+        self
+    }
+}
+
 /// Submits to an agenda, from any thread and from tasklets. It does not keep the agenda open.
 ///
 /// ```
@@ -287,7 +299,7 @@ impl Drop for Agenda {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Submitter {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Submitter {
@@ -333,6 +345,17 @@ impl Submitter {
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
     {
         self.shared.submit_only(tasklet, Asker::Dropped)
+    }
+
+    /// Makes the calling thread a party of the safe points: `name` is what reports of hold-ups call it. Waits while a
+    /// closure runs alone.
+    pub fn register(&self, name: impl Into<Cow<'static, str>>) -> Party {
+        Party::new(Arc::clone(&self.shared), name.into())
+    }
+
+    /// As [`register`](Self::register), for a party that has its own record of what it does.
+    pub(crate) fn register_with(&self, name: Cow<'static, str>, doing: Doing) -> Party {
+        Party::with_doing(Arc::clone(&self.shared), name, doing)
     }
 
     /// Runs `closure` on this thread while every worker and every [`Party`] is at a safe point; then everything goes

@@ -4,8 +4,8 @@
 //! while its worker runs can be one tasklet older in one column than in another.
 
 use super::primitive::{AtomicU64, Ordering};
-use super::priority::Priority;
 use super::state::End;
+use crate::Priority;
 use std::time::Duration;
 
 /// Eight columns for each power of two: a quantile is at most an eighth too high.

@@ -1,6 +1,6 @@
 //! A tasklet before it is submitted: a closure, a description, a priority, a deadline.
 
-use super::priority::Priority;
+use crate::Priority;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;

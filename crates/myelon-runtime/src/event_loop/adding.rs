@@ -172,7 +172,7 @@ impl EventLoop {
                 *deadline = self.timers.deadline(*timer).unwrap_or(*deadline);
                 self.timers.cancel(*timer);
             }
-            Waits::Descriptor { .. } | Waits::Channel | Waits::Idle => {}
+            Waits::Descriptor { .. } | Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         if let Some(limit_over) = limited {
             self.timers.cancel(limit_over);
@@ -286,7 +286,13 @@ impl EventLoop {
         id
     }
 
-    fn insert(&mut self, kind: SourceKind, waits: Waits, settings: Settings, handler: Box<dyn Handler>) -> SourceId {
+    pub(super) fn insert(
+        &mut self,
+        kind: SourceKind,
+        waits: Waits,
+        settings: Settings,
+        handler: Box<dyn Handler>,
+    ) -> SourceId {
         let id = self.entries.next_id();
         let entry = entry(id, kind, waits, settings, handler, self.now);
         self.shared().set_record(id.index, Some(Arc::clone(&entry.record)));
@@ -312,6 +318,7 @@ impl EventLoop {
                 self.idle.retain(|&other| other != id);
                 self.idle_later.retain(|&other| other != id);
             }
+            Waits::SafePoint { .. } => self.at_safe_point.retain(|&other| other != id),
             Waits::Channel => {}
         }
         if let Some(limit_over) = entry.limit_over {
@@ -329,7 +336,7 @@ impl EventLoop {
                 entry.ready = Ready::default();
             }
             Waits::Timer { timer, deadline, period } => *timer = arm(&mut self.timers, id, *deadline, *period),
-            Waits::Channel | Waits::Idle => {}
+            Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
         if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {

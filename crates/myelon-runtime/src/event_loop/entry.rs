@@ -65,6 +65,9 @@ pub(super) enum Waits {
     },
     Channel,
     Idle,
+    SafePoint {
+        patience: Duration,
+    },
 }
 
 pub(super) struct Entry {

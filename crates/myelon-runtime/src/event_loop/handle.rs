@@ -4,16 +4,19 @@ use super::channel::{CommandSender, Refused};
 use super::record::Record;
 use super::wake::Word;
 use super::{EventLoop, SourceId, SourceReport};
+use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
 use mio::Waker;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) const DUMP: u32 = 1;
 pub(super) const QUIT: u32 = 2;
 pub(super) const EXIT: u32 = 4;
+pub(super) const QUIESCE: u32 = 8;
 
 /// A call that another thread sends with [`LoopHandle::call`].
 pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
@@ -90,6 +93,12 @@ impl Shared {
         records.iter().map(|record| record.report(now)).collect()
     }
 
+    /// The description of the source whose handler runs, and for how long.
+    pub(super) fn runs(&self) -> Option<(Cow<'static, str>, Duration)> {
+        let running = self.reports().into_iter().find_map(|report| Some((report.running_for?, report.description)));
+        running.map(|(since, description)| (description.into(), since))
+    }
+
     pub(super) fn statistics(&self) -> LoopStatistics {
         LoopStatistics {
             turns: self.numbers.turns.load(Ordering::Relaxed),
@@ -135,8 +144,8 @@ pub struct LoopStatistics {
 
 /// Reaches a loop from any thread: wakes it, ends it, sends it calls, and shows what it does.
 ///
-/// [`request_dump`](Self::request_dump), [`quit`](Self::quit) and [`exit`](Self::exit) are flags, so they are never
-/// refused. If the loop is gone, nothing happens.
+/// [`request_dump`](Self::request_dump), [`request_quiesce`](Self::request_quiesce), [`quit`](Self::quit) and
+/// [`exit`](Self::exit) are flags, so they are never refused. If the loop is gone, nothing happens.
 ///
 /// ```
 /// use myelon_runtime::event_loop::{EventLoop, Interest, Next, Ready, RunEnd};
@@ -166,6 +175,7 @@ pub struct LoopStatistics {
 pub struct LoopHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) calls: CommandSender<Call>,
+    pub(super) results: CommandSender<Call>,
 }
 
 impl LoopHandle {
@@ -178,6 +188,12 @@ impl LoopHandle {
     /// Without a hook nothing happens.
     pub fn request_dump(&self) {
         self.ask(DUMP);
+    }
+
+    /// Asks the loop to call the sources of [`EventLoop::add_at_safe_point`], at a safe point. Several requests before
+    /// the loop sees one are one. Without such a source nothing happens.
+    pub fn request_quiesce(&self) {
+        self.ask(QUIESCE);
     }
 
     /// Ends [`EventLoop::run`] when all that has happened already is served: commands that were sent, timers that are
@@ -205,6 +221,46 @@ impl LoopHandle {
         self.calls.send(Box::new(call))
     }
 
+    /// Submits a tasklet to an agenda. `then` gets the loop and the result, in the loop's thread, in the first step of a
+    /// turn. Its panic is contained and reported like that of a handler.
+    ///
+    /// Results are never refused: as many wait as were asked for. If the loop is gone, the result is dropped. A loop
+    /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended.
+    ///
+    /// # Errors
+    /// Those of [`Submitter::submit`]; `then` is not called.
+    ///
+    /// ```
+    /// use myelon_runtime::agenda::{Agenda, Tasklet};
+    /// use myelon_runtime::event_loop::EventLoop;
+    ///
+    /// let agenda = Agenda::builder().workers(1).start()?;
+    /// let mut event_loop = EventLoop::new()?;
+    /// let read = Tasklet::new("read a file", || std::fs::read("/proc/self/status").map(|bytes| bytes.len()));
+    /// event_loop.handle().submit(&agenda, read, |event_loop, outcome| {
+    ///     println!("{outcome:?}"); // Ok(Ok(1465))
+    ///     event_loop.handle().quit();
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit<T, F>(
+        &self,
+        agenda: impl AsRef<Submitter>,
+        tasklet: Tasklet<T, F>,
+        then: impl FnOnce(&mut EventLoop, Result<T, NotDone>) + Send + 'static,
+    ) -> Result<(), SubmitError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Run) -> Answer<T> + Send + 'static,
+    {
+        let results = self.results.clone();
+        agenda.as_ref().submit_then(tasklet, move |outcome| {
+            // It comes back only from a loop that is gone.
+            let _ = results.send(Box::new(move |event_loop| then(event_loop, outcome)));
+        })
+    }
+
     /// What each source is and has done. It asks nothing of the loop, so it works while a handler runs, and says which.
     pub fn sources(&self) -> Vec<SourceReport> {
         self.shared.reports()
@@ -213,6 +269,11 @@ impl LoopHandle {
     /// What the loop has done.
     pub fn statistics(&self) -> LoopStatistics {
         self.shared.statistics()
+    }
+
+    /// The description of the source whose handler runs, and for how long.
+    pub(crate) fn runs(&self) -> Option<(Cow<'static, str>, Duration)> {
+        self.shared.runs()
     }
 
     /// All of that as text, one source a line.

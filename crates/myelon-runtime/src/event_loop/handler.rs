@@ -36,6 +36,7 @@ pub(super) enum News {
     Tick(Tick),
     Command,
     Idle,
+    SafePoint,
 }
 
 pub(super) type Answer = Result<Next, Box<dyn Error>>;
@@ -148,6 +149,15 @@ impl<R: IntoNext, H: FnMut(&mut EventLoop, Tick) -> R> Handler for Ticking<H> {
 pub(super) struct Idling<H>(pub(super) H);
 
 impl<R: IntoNext, H: FnMut(&mut EventLoop) -> R> Handler for Idling<H> {
+    fn call(&mut self, event_loop: &mut EventLoop, _: News) -> Answer {
+        (self.0)(event_loop).into_next()
+    }
+}
+
+/// What is called at a safe point.
+pub(super) struct AtSafePoint<H>(pub(super) H);
+
+impl<R: IntoNext, H: FnMut(&mut EventLoop) -> R> Handler for AtSafePoint<H> {
     fn call(&mut self, event_loop: &mut EventLoop, _: News) -> Answer {
         (self.0)(event_loop).into_next()
     }

@@ -22,6 +22,8 @@ pub enum SourceKind {
     Channel,
     /// A loop without work.
     Idle,
+    /// A safe point that is asked for.
+    SafePoint,
 }
 
 impl fmt::Display for SourceKind {
@@ -33,6 +35,7 @@ impl fmt::Display for SourceKind {
             Self::Timer => "timer",
             Self::Channel => "channel",
             Self::Idle => "idle",
+            Self::SafePoint => "safe point",
         })
     }
 }

@@ -1,19 +1,8 @@
 //! What a source may be told to do: its description, its place among others, its limits, and what a failure means.
 
+use crate::Priority;
 use std::borrow::Cow;
 use std::time::Duration;
-
-/// Which sources of descriptors are served first in a turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Before the others.
-    High,
-    /// The usual one.
-    #[default]
-    Normal,
-    /// After the others.
-    Low,
-}
 
 /// What happens to a source whose handler has failed or panicked. Its error is counted and kept in each case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

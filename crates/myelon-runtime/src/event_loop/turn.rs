@@ -15,7 +15,7 @@
 //! - **Invariant:** while a handler runs, its entry is consistent: the handler may do anything to any source.
 
 use super::entry::{Entry, Step, Waits};
-use super::handle::{DUMP, EXIT, QUIT};
+use super::handle::{DUMP, EXIT, QUIESCE, QUIT};
 use super::handler::News;
 use super::record::add;
 use super::{
@@ -113,7 +113,7 @@ impl EventLoop {
     fn has_work(&self) -> bool {
         self.ready.iter().any(|list| !list.is_empty())
             || self.shared().has_news()
-            || self.asked(DUMP)
+            || self.asked(DUMP | QUIESCE)
             || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
     }
 
@@ -127,7 +127,7 @@ impl EventLoop {
         if nothing {
             self.shared().word.announce_sleep();
             // The second look, after the word.
-            if !self.shared().has_news() && !self.asked(DUMP | QUIT | EXIT) {
+            if !self.shared().has_news() && !self.asked(DUMP | QUIESCE | QUIT | EXIT) {
                 add(&self.shared().numbers.sleeps, 1);
                 let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
                 until = match (self.timers.next_wake(), longest) {
@@ -137,7 +137,7 @@ impl EventLoop {
                 timeout = self.clock.real_sleep(until);
             }
         }
-        self.poll(timeout)?;
+        self.sleep(timeout)?;
         self.shared().word.awake();
         if let Some(until) = until
             && self.events.is_empty()
@@ -148,6 +148,18 @@ impl EventLoop {
         self.now = self.clock.now();
         self.take_events();
         Ok(())
+    }
+
+    /// Asks the kernel, and sleeps for `timeout` at most; `None`: without end. A sleep counts as stopped at a safe point.
+    fn sleep(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        match self.party.take_if(|_| timeout != Some(Duration::ZERO)) {
+            None => self.poll(timeout),
+            Some(party) => {
+                let polled = party.rest(|| self.poll(timeout));
+                self.party = Some(party);
+                polled
+            }
+        }
     }
 
     fn poll(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
@@ -201,7 +213,8 @@ impl EventLoop {
     fn serve_all(&mut self) -> usize {
         self.take_news();
         self.serve_dump();
-        let mut served = self.serve(Step::Results);
+        let mut served = self.serve_safe_point();
+        served += self.serve(Step::Results);
         served += self.serve_timers();
         for step in [Step::Signals, Step::High, Step::Normal, Step::Low] {
             served += self.serve(step);
@@ -214,7 +227,7 @@ impl EventLoop {
         served
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.hook_panicked.is_some() || self.asked(EXIT)
     }
 
@@ -333,13 +346,16 @@ impl EventLoop {
                 }
                 News::Ready(ready)
             }
-            Waits::Timer { .. } | Waits::Channel | Waits::Idle => News::Command,
+            Waits::Timer { .. } | Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => News::Command,
         };
         self.call(id, news);
     }
 
     /// Calls a handler, and does what it answers. The only place where handlers are called.
-    fn call(&mut self, id: SourceId, news: News) {
+    pub(super) fn call(&mut self, id: SourceId, news: News) {
+        if let Some(party) = &self.party {
+            party.stop_if_asked();
+        }
         let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(mut handler) = entry.handler.take() else { return };
         entry.set_state(SourceState::Running);
@@ -405,6 +421,7 @@ impl EventLoop {
                     entry.set_state(SourceState::Waiting);
                     if next == Next::More { self.idle.push_back(id) } else { self.idle_later.push(id) }
                 }
+                Waits::SafePoint { .. } => entry.set_state(SourceState::Waiting),
                 Waits::Channel => self.follow_channel(id),
                 Waits::Descriptor { .. } => {
                     let News::Ready(ready) = news else { return };

@@ -10,6 +10,7 @@ mod order;
 mod other_threads;
 mod signals;
 mod timers;
+mod with_agenda;
 
 use myelon_runtime::event_loop::{EventLoop, Failure};
 use std::cell::RefCell;

@@ -13,8 +13,8 @@ mod state;
 
 use super::parked::Parked;
 use super::primitive::MUTANT;
-use super::priority::Priority;
 use super::queue::{Board, Found, Mutexed, Own};
+use crate::Priority;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

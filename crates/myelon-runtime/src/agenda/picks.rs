@@ -1,29 +1,6 @@
-//! How urgent a tasklet is, and in which order a worker looks for the next one.
+//! In which order a worker looks for its next tasklet.
 
-/// How urgent a tasklet is. A worker takes *high* before *normal* before *low*, with the guard of [`Agenda`].
-///
-/// [`Agenda`]: crate::agenda::Agenda
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Priority {
-    /// What may wait: checkpoints, clean-up.
-    Low,
-    /// What a tasklet has if it says nothing.
-    #[default]
-    Normal,
-    /// What must not wait: cancels, answers to an operator.
-    High,
-}
-
-impl Priority {
-    /// From the most urgent to the least.
-    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
-
-    /// Its place in a table with one row a priority.
-    pub(crate) const fn index(self) -> usize {
-        self as usize
-    }
-}
+use crate::Priority;
 
 /// Every pick with this number begins at *low*, so low work gets at least a 61st of a worker's picks.
 pub(crate) const BEGINS_AT_LOW: u64 = 61;
