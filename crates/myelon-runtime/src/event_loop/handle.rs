@@ -17,6 +17,8 @@ pub(super) const DUMP: u32 = 1;
 pub(super) const QUIT: u32 = 2;
 pub(super) const EXIT: u32 = 4;
 pub(super) const QUIESCE: u32 = 8;
+/// A channel has news.
+pub(super) const NEWS: u32 = 16;
 
 /// A call that another thread sends with [`LoopHandle::call`].
 pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
@@ -63,11 +65,9 @@ impl Shared {
     /// A channel has its first command since the loop has found it empty.
     pub(super) fn add_news(&self, channel: SourceId) {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        // A flag, so that the loop looks at one word and not also at the list.
+        self.word.ask(NEWS);
         self.wake();
-    }
-
-    pub(super) fn has_news(&self) -> bool {
-        !self.news.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Exchanges the news for an empty list.
