@@ -6,6 +6,7 @@ use super::wake::Word;
 use super::{EventLoop, SourceId, SourceReport};
 use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
+use crossbeam_utils::CachePadded;
 use mio::Waker;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -26,7 +27,8 @@ pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
 /// What the loop shares with its handles and channels.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) word: Word,
+    /// In lines of its own: other threads write it, and the loop writes what is beside it in each turn.
+    pub(super) word: CachePadded<Word>,
     waker: Waker,
     /// Channels with commands that the loop has not seen.
     news: Mutex<Vec<SourceId>>,
@@ -47,7 +49,7 @@ pub(super) struct Numbers {
 impl Shared {
     pub(super) fn new(waker: Waker, clock: Arc<dyn Clock>) -> Self {
         let (news, records, start) = (Mutex::default(), Mutex::default(), clock.now());
-        Self { word: Word::default(), waker, news, records, clock, start, numbers: Numbers::default() }
+        Self { word: CachePadded::default(), waker, news, records, clock, start, numbers: Numbers::default() }
     }
 
     /// Wakes the loop if it sleeps.

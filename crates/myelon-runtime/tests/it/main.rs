@@ -5,6 +5,7 @@ mod children;
 mod descriptors;
 mod docs;
 mod failures;
+mod idle_process;
 mod many;
 mod order;
 mod other_threads;
