@@ -128,7 +128,9 @@ fn urgent<P: Pool>(criterion: &mut Criterion, pool: &P) {
         });
     });
     group.finish();
-    println!("urgent work in a flood, {}: {quantiles}", P::NAME);
+    if !quantiles.is_empty() {
+        println!("urgent work in a flood, {}: {quantiles}", P::NAME);
+    }
 }
 
 /// How long uneven work takes until all of it is done, beside its sum divided by the threads.
@@ -160,6 +162,9 @@ fn balance<P: Pool>(criterion: &mut Criterion, pool: &P) {
             });
         });
         group.finish();
+        if quantiles.is_empty() {
+            continue;
+        }
         let over = quantiles.percentile(50).as_secs_f64() / ideal.as_secs_f64();
         println!("uneven work {place}, {}: {over:.3} of the ideal {ideal:.1?}; {quantiles}", P::NAME);
     }

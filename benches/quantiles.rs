@@ -14,6 +14,11 @@ impl Quantiles {
         duration
     }
 
+    /// Whether nothing was measured, for example because the benchmark was not asked for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `percent` of 100 were not longer. Zero if there are none.
     pub fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
