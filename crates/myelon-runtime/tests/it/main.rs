@@ -2,14 +2,18 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod command_fifo;
 mod descriptors;
 mod docs;
 mod failures;
 mod idle_process;
+#[cfg(feature = "json-rpc")]
+mod json_rpc;
 mod many;
 mod order;
 mod other_threads;
 mod signals;
+mod terminal;
 mod timers;
 mod with_agenda;
 
