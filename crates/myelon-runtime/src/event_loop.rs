@@ -24,9 +24,9 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod turn;
-mod wake;
 
-pub use channel::{CommandSender, Refused};
+pub use crate::requests::Refused;
+pub use channel::CommandSender;
 #[cfg(target_os = "linux")]
 pub use command_fifo::UnknownCommands;
 pub use entry::SourceId;
@@ -337,6 +337,11 @@ impl EventLoop {
     /// Sets what gets the text of a dump that [`LoopHandle::request_dump`] asks for, instead of what was set before.
     pub fn on_dump(&mut self, hook: impl FnMut(&str) + 'static) {
         self.on_dump = Some(Box::new(hook));
+    }
+
+    /// The clock of its deadlines.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     fn shared(&self) -> &Arc<Shared> {

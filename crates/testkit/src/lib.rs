@@ -13,6 +13,7 @@ pub mod alloc;
 pub mod docs;
 pub mod errors;
 pub mod fork;
+pub mod mutants;
 pub mod names;
 pub mod namespace;
 pub mod process;

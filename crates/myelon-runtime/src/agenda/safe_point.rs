@@ -15,7 +15,7 @@
 //! One of the two sees the other. A party that runs stops under the lock, and goes on under it; only the rest is
 //! without a lock, because workers rest often.
 
-use super::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
+use crate::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -189,6 +189,23 @@ impl SafePoints {
     fn caller(&self) -> Option<Arc<Member>> {
         let address = self.address();
         MEMBERSHIPS.with(|all| all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member)))
+    }
+
+    /// Whether the calling thread is a party.
+    pub(crate) fn is_party(&self) -> bool {
+        self.caller().is_some()
+    }
+
+    /// As [`look`](Self::look), on a thread that may be a party; returns whether it has stopped.
+    #[inline]
+    pub(crate) fn look_if_party(&self) -> bool {
+        // A closure at a safe point would wait for itself.
+        if !self.asks_to_stop() || self.is_inside() {
+            return false;
+        }
+        let Some(member) = self.caller() else { return false };
+        self.stop(&member);
+        true
     }
 
     /// Runs `sleep` on a thread that may be a party; then it counts as stopped.

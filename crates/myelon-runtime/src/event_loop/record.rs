@@ -1,8 +1,8 @@
 //! What a source has done, readable from every thread, also while its handler runs.
 
 use super::{Settings, SourceId};
+use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 

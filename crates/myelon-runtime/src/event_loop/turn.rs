@@ -15,12 +15,13 @@
 //! - **Invariant:** while a handler runs, its entry is consistent: the handler may do anything to any source.
 
 use super::entry::{Entry, Step, Waits};
-use super::handle::{DUMP, EXIT, NEWS, QUIESCE, QUIT};
+use super::handle::{DUMP, EXIT, QUIESCE, QUIT};
 use super::handler::News;
 use super::record::add;
 use super::{
     Cause, Deadline, EventLoop, Failure, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick, TurnError, WAKE,
 };
+use crate::primitive::Site;
 use mio::unix::SourceFd;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -62,10 +63,10 @@ impl EventLoop {
             self.draining = false;
             let served = served?;
             if self.asked(EXIT) {
-                self.shared().word.take(EXIT | QUIT);
+                self.shared().requests.take(EXIT | QUIT);
                 return Ok(RunEnd::Exit);
             }
-            if self.shared().word.take(QUIT) != 0 && drain_until.is_none() {
+            if self.shared().requests.take(QUIT) != 0 && drain_until.is_none() {
                 // A second request does not prolong it.
                 drain_until = Some(Instant::now() + self.drain);
                 continue;
@@ -106,13 +107,14 @@ impl EventLoop {
     }
 
     fn asked(&self, flags: u32) -> bool {
-        self.shared().word.asked() & flags != 0
+        self.shared().requests.asked() & flags != 0
     }
 
     /// Whether a turn would find something without looking at descriptors.
     fn has_work(&self) -> bool {
         self.ready.iter().any(|list| !list.is_empty())
-            || self.asked(DUMP | QUIESCE | NEWS)
+            || self.shared().requests.has_news()
+            || self.asked(DUMP | QUIESCE)
             || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
     }
 
@@ -123,24 +125,20 @@ impl EventLoop {
         let nothing = longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty);
         let mut until = None;
         let mut timeout = Some(Duration::ZERO);
-        if nothing {
-            self.shared().word.announce_sleep();
-            // The second look, after the word.
-            if !self.asked(DUMP | QUIESCE | QUIT | EXIT | NEWS) {
-                add(&self.shared().numbers.sleeps, 1);
-                let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
-                until = match (self.timers.next_wake(), longest) {
-                    (Some(wake), Some(longest)) => Some(wake.min(longest)),
-                    (wake, longest) => wake.or(longest),
-                };
-                timeout = self.clock.real_sleep(until);
-            }
+        if nothing && self.shared().requests.may_sleep() {
+            add(&self.shared().numbers.sleeps, 1);
+            let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
+            until = match (self.timers.next_wake(), longest) {
+                (Some(wake), Some(longest)) => Some(wake.min(longest)),
+                (wake, longest) => wake.or(longest),
+            };
+            timeout = self.clock.real_sleep(until);
         }
         self.sleep(timeout)?;
-        self.shared().word.awake();
+        self.shared().requests.awake();
         if let Some(until) = until
             && self.events.is_empty()
-            && !self.asked(NEWS)
+            && !self.shared().requests.has_news()
         {
             self.clock.slept_until(until);
         }
@@ -232,11 +230,8 @@ impl EventLoop {
     }
 
     fn take_news(&mut self) {
-        if self.shared().word.take(NEWS) == 0 {
-            return;
-        }
         let mut news = std::mem::take(&mut self.news);
-        self.shared().swap_news(&mut news);
+        self.shared().requests.swap_news(&mut news);
         for id in news.drain(..) {
             if self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Waiting) {
                 self.make_ready(id);
@@ -246,7 +241,7 @@ impl EventLoop {
     }
 
     fn serve_dump(&mut self) {
-        if self.shared().word.take(DUMP) == 0 {
+        if self.shared().requests.take(DUMP) == 0 {
             return;
         }
         let Some(mut hook) = self.on_dump.take() else { return };
@@ -423,10 +418,15 @@ impl EventLoop {
     /// Does what a handler has answered.
     fn follow(&mut self, id: SourceId, next: Next, news: News) {
         let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.more = next == Next::More;
         // A handler that has paused its own source, or has resumed it since, has decided already.
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
+            // A channel that was resumed could not be asked for more, since its handler was running.
+            _ if decided && entry.state == SourceState::Waiting && matches!(entry.waits, Waits::Channel) => {
+                self.follow_channel(id);
+            }
             _ if decided => {}
             Next::Pause => drop(self.pause(id)),
             Next::Again | Next::Drained | Next::More => match entry.waits {
@@ -453,7 +453,7 @@ impl EventLoop {
             return;
         }
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+        if entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterCall)) {
             self.make_ready(id);
         } else {
             entry.set_state(SourceState::Waiting);
