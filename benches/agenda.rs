@@ -4,45 +4,15 @@
 //! tasklets. Both have two threads. The agenda keeps its statistics; its times are taken of each tasklet, or of 1 in
 //! 16.
 
+use benches::countdown::Countdown;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use myelon_runtime::agenda::{Agenda, End, Sampling, Submitter, Tasklet};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::sync::Arc;
+use std::thread;
 
 const TASKLETS: u64 = 1024;
 const THREADS: usize = 2;
-
-/// Calls the measuring thread when all tasklets of a round have run.
-struct Countdown {
-    left: AtomicU64,
-    waiting: OnceLock<Thread>,
-}
-
-impl Countdown {
-    /// Lives as long as the process, so that a tasklet holds only a pointer to it.
-    fn leaked() -> &'static Self {
-        let countdown = Self { left: AtomicU64::new(0), waiting: OnceLock::new() };
-        countdown.waiting.set(thread::current()).expect("a new one");
-        Box::leak(Box::new(countdown))
-    }
-
-    fn count(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.waiting.get().expect("set above").unpark();
-        }
-    }
-
-    /// One round: `submit` submits all tasklets.
-    fn round(&self, submit: impl FnOnce()) {
-        self.left.store(TASKLETS, Ordering::Release);
-        submit();
-        while self.left.load(Ordering::Acquire) != 0 {
-            thread::park();
-        }
-    }
-}
 
 fn empty(submitter: &Submitter, countdown: &'static Countdown) {
     submitter.spawn(Tasklet::new("empty", || countdown.count())).expect("it is open");
@@ -65,14 +35,14 @@ fn from_outside(criterion: &mut Criterion) {
     for (name, sampling) in SAMPLINGS {
         let agenda = agenda(sampling);
         let submitter = agenda.submitter();
-        let round = || countdown.round(|| (0..TASKLETS).for_each(|_| empty(&submitter, countdown)));
+        let round = || countdown.round(TASKLETS, || (0..TASKLETS).for_each(|_| empty(&submitter, countdown)));
         round();
         assert_eq!(agenda.statistics().submitted(), TASKLETS);
         group.bench_function(name, |bencher| bencher.iter(round));
     }
     let pool = pool();
     group.bench_function("rayon", |bencher| {
-        bencher.iter(|| countdown.round(|| (0..TASKLETS).for_each(|_| pool.spawn(|| countdown.count()))));
+        bencher.iter(|| countdown.round(TASKLETS, || (0..TASKLETS).for_each(|_| pool.spawn(|| countdown.count()))));
     });
     group.finish();
 }
@@ -86,7 +56,7 @@ fn from_a_tasklet(criterion: &mut Criterion) {
         let round = || {
             let submitter = agenda.submitter();
             let all = Tasklet::new("submit", move || (0..TASKLETS).for_each(|_| empty(&submitter, countdown)));
-            countdown.round(|| agenda.spawn(all).expect("it is open"));
+            countdown.round(TASKLETS, || agenda.spawn(all).expect("it is open"));
         };
         round();
         while agenda.statistics().ended(End::Done) != TASKLETS + 1 {
@@ -99,7 +69,7 @@ fn from_a_tasklet(criterion: &mut Criterion) {
         bencher.iter(|| {
             // `rayon::spawn` on one of its threads goes to that thread's own queue, as with the agenda.
             let all = || (0..TASKLETS).for_each(|_| rayon::spawn(|| countdown.count()));
-            countdown.round(|| pool.spawn(all));
+            countdown.round(TASKLETS, || pool.spawn(all));
         });
     });
     group.finish();

@@ -1,8 +1,11 @@
 //! Criterion micro benchmarks: one operation each, in one thread, so that nothing is measured but the operation.
 //!
-//! What the benchmarks share: their event and their rings. Each benchmark checks its answer before it measures.
-//! `perf-bench` measures whole processes.
+//! What the benchmarks share: their event and their rings, the end of a round, quantiles. Each benchmark checks its
+//! answer before it measures. `perf-bench` measures whole processes.
 #![forbid(unsafe_code)]
+
+pub mod countdown;
+pub mod quantiles;
 
 use disruptor_mp::{
     Place, SharedConsumer, SharedDisruptorBuilder, SharedProducer, attach_shared_consumer,

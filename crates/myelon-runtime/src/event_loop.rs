@@ -158,6 +158,8 @@ impl Builder {
             news: Vec::new(),
             clock: self.clock,
             now,
+            recent: None,
+            removed_itself: None,
             handle: LoopHandle { shared, calls, results },
             drain: self.drain,
             turns: 0,
@@ -267,6 +269,10 @@ pub struct EventLoop {
     news: Vec<SourceId>,
     clock: Arc<dyn Clock>,
     now: Instant,
+    /// The last reading of the clock, if nothing that takes time has happened since then.
+    recent: Option<Instant>,
+    /// What is known of the source that runs, if its handler has removed it.
+    removed_itself: Option<Arc<record::Record>>,
     handle: LoopHandle,
     drain: Duration,
     turns: u64,

@@ -1,7 +1,7 @@
 //! Adding, pausing and removing sources.
 
 use super::channel::{CommandSender, channel};
-use super::entry::{Entry, Step, Waits};
+use super::entry::{Entry, Rate, Step, Waits};
 use super::handler::{Handler, Idling, Owned, Raw, Ticking};
 use super::record::Record;
 use super::turn::contained;
@@ -162,8 +162,9 @@ impl EventLoop {
         if entry.state == SourceState::Paused {
             return true;
         }
-        let limited = entry.limit_over.take();
+        let limited = entry.rate.as_mut().and_then(|rate| rate.over.take());
         entry.set_state(SourceState::Paused);
+        self.recent = None;
         match &mut entry.waits {
             Waits::Descriptor { number, .. } if limited.is_none() => {
                 // It fails for a raw descriptor that was closed; then the kernel has forgotten it already.
@@ -305,6 +306,11 @@ impl EventLoop {
         let entry = self.entries.remove(id)?;
         self.shared().set_record(id.index, None);
         self.depart(&entry.record);
+        // A destructor may take long, and belongs to no call.
+        self.recent = None;
+        if entry.handler.is_none() {
+            self.removed_itself = Some(Arc::clone(&entry.record));
+        }
         match entry.waits {
             Waits::Descriptor { number, .. } => {
                 // If the number is another source's, the kernel has forgotten this descriptor when it was closed.
@@ -323,7 +329,7 @@ impl EventLoop {
             Waits::SafePoint { .. } => self.at_safe_point.retain(|&other| other != id),
             Waits::Channel => {}
         }
-        if let Some(limit_over) = entry.limit_over {
+        if let Some(limit_over) = entry.rate.and_then(|rate| rate.over) {
             self.timers.cancel(limit_over);
         }
         Some(entry.handler)
@@ -332,6 +338,7 @@ impl EventLoop {
     /// From paused or limited to waiting, or to ready if something is there.
     pub(super) fn wait_again(&mut self, id: SourceId) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
+        self.recent = None;
         match &mut entry.waits {
             Waits::Descriptor { number, interest } => {
                 self.poll.registry().register(&mut SourceFd(number), id.token(), interest.to_mio())?;
@@ -414,7 +421,8 @@ pub(super) fn entry(
         record: Arc::new(Record::new(id, kind, &settings)),
         waits,
         step: Step::Results,
-        settings,
+        budget: settings.budget,
+        on_failure: settings.on_failure,
         state: SourceState::Waiting,
         handler: Some(handler),
         ready: Ready::default(),
@@ -422,8 +430,8 @@ pub(super) fn entry(
         ticket: 0,
         turn: 0,
         calls: 0,
-        interval: now,
-        calls_in_interval: 0,
-        limit_over: None,
+        rate: settings
+            .rate_limit
+            .map(|(limit, interval)| Box::new(Rate { limit, interval, began: now, calls: 0, over: None })),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::handler::Handler;
 use super::record::Record;
-use super::{Interest, Ready, Settings, SourceState};
+use super::{Interest, OnFailure, Ready, SourceState};
 use crate::timers::TimerId;
 use mio::Token;
 use std::fmt;
@@ -81,7 +81,9 @@ pub(super) enum Waits {
 pub(super) struct Entry {
     pub(super) waits: Waits,
     pub(super) step: Step,
-    pub(super) settings: Settings,
+    /// How often it is called in one turn at most.
+    pub(super) budget: u32,
+    pub(super) on_failure: OnFailure,
     pub(super) state: SourceState,
     pub(super) record: Arc<Record>,
     /// `None` while it runs.
@@ -95,11 +97,19 @@ pub(super) struct Entry {
     /// The turn of the last call, and how many calls there were in it.
     pub(super) turn: u64,
     pub(super) calls: u32,
-    /// When the present interval of the rate limit began, and how many calls there were in it.
-    pub(super) interval: Instant,
-    pub(super) calls_in_interval: u32,
+    /// Few sources have one, so it is not in the lines that each event reads.
+    pub(super) rate: Option<Box<Rate>>,
+}
+
+/// A rate limit, and what of it is used.
+pub(super) struct Rate {
+    pub(super) limit: u32,
+    pub(super) interval: Duration,
+    /// When the present interval began, and how many calls there were in it.
+    pub(super) began: Instant,
+    pub(super) calls: u32,
     /// The end of that interval, while the source is limited.
-    pub(super) limit_over: Option<TimerId>,
+    pub(super) over: Option<TimerId>,
 }
 
 impl Entry {
@@ -109,10 +119,20 @@ impl Entry {
     }
 }
 
+/// Where a source is. With ten thousand sources an event finds none of them in the cache, so what it reads of its own
+/// are two lines that are fetched together.
+#[repr(align(128))]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+const _: () = assert!(size_of::<Slot>() == 128);
+
 /// All sources.
 #[derive(Default)]
 pub(super) struct Entries {
-    slots: Vec<(u32, Option<Entry>)>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
 }
 
@@ -120,7 +140,7 @@ impl Entries {
     /// The id of the next source that is inserted.
     pub(super) fn next_id(&self) -> SourceId {
         match self.free.last() {
-            Some(&index) => SourceId { index, generation: self.slots[index as usize].0 },
+            Some(&index) => SourceId { index, generation: self.slots[index as usize].generation },
             None => {
                 let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 sources");
                 SourceId { index, generation: 0 }
@@ -131,31 +151,31 @@ impl Entries {
     pub(super) fn insert(&mut self, entry: Entry) -> SourceId {
         let id = self.next_id();
         if self.free.pop().is_some() {
-            self.slots[id.index as usize].1 = Some(entry);
+            self.slots[id.index as usize].entry = Some(entry);
         } else {
-            self.slots.push((0, Some(entry)));
+            self.slots.push(Slot { generation: 0, entry: Some(entry) });
         }
         id
     }
 
     pub(super) fn ids(&self) -> Vec<SourceId> {
-        let used = self.slots.iter().enumerate().filter(|(_, (_, entry))| entry.is_some());
-        used.map(|(index, &(generation, _))| SourceId { index: index as u32, generation }).collect()
+        let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.entry.is_some());
+        used.map(|(index, slot)| SourceId { index: index as u32, generation: slot.generation }).collect()
     }
 
     pub(super) fn get(&self, id: SourceId) -> Option<&Entry> {
-        let (generation, entry) = self.slots.get(id.index as usize)?;
-        entry.as_ref().filter(|_| *generation == id.generation)
+        let slot = self.slots.get(id.index as usize)?;
+        slot.entry.as_ref().filter(|_| slot.generation == id.generation)
     }
 
     pub(super) fn get_mut(&mut self, id: SourceId) -> Option<&mut Entry> {
-        let (generation, entry) = self.slots.get_mut(id.index as usize)?;
-        entry.as_mut().filter(|_| *generation == id.generation)
+        let slot = self.slots.get_mut(id.index as usize)?;
+        slot.entry.as_mut().filter(|_| slot.generation == id.generation)
     }
 
     pub(super) fn remove(&mut self, id: SourceId) -> Option<Entry> {
         self.get(id)?;
-        let (generation, entry) = &mut self.slots[id.index as usize];
+        let Slot { generation, entry } = &mut self.slots[id.index as usize];
         // The last generation is of no source, so that no token is one of the loop's own.
         *generation = if *generation == u32::MAX - 1 { 0 } else { *generation + 1 };
         self.free.push(id.index);

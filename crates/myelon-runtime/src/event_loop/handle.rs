@@ -7,6 +7,7 @@ use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::requests::{Requests, Wake};
+use crossbeam_utils::CachePadded;
 use mio::Waker;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -24,7 +25,8 @@ pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
 /// What the loop shares with its handles and channels.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) requests: Requests<Waker, SourceId>,
+    /// In lines of its own: other threads write it, and the loop writes what is beside it in each turn.
+    pub(super) requests: CachePadded<Requests<Waker, SourceId>>,
     records: Mutex<Vec<Option<Arc<Record>>>>,
     clock: Arc<dyn Clock>,
     pub(super) start: Instant,
@@ -48,7 +50,7 @@ pub(super) struct Numbers {
 
 impl Shared {
     pub(super) fn new(waker: Waker, clock: Arc<dyn Clock>) -> Self {
-        let (requests, start) = (Requests::new(waker), clock.now());
+        let (requests, start) = (CachePadded::new(Requests::new(waker)), clock.now());
         Self { requests, records: Mutex::default(), clock, start, numbers: Numbers::default() }
     }
 

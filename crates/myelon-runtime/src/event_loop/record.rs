@@ -77,20 +77,22 @@ impl fmt::Display for SourceState {
 }
 
 /// Everything about one source that other threads may see. Only the loop's thread writes, so a load and a store add.
+/// What each call writes is in one line of the cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Record {
-    pub(super) id: SourceId,
-    kind: SourceKind,
-    description: String,
-    state: AtomicU8,
-    calls: AtomicU64,
-    failures: AtomicU64,
-    total: AtomicU64,
-    worst: AtomicU64,
     /// When the present call began, in nanoseconds after the start of the loop and one; 0: it does not run.
     running: AtomicU64,
-    /// The deadline of a timer, in the same way; 0: none.
+    calls: AtomicU64,
+    total: AtomicU64,
+    worst: AtomicU64,
+    failures: AtomicU64,
+    /// The deadline of a timer, as `running`; 0: none.
     deadline: AtomicU64,
+    state: AtomicU8,
+    kind: SourceKind,
+    pub(super) id: SourceId,
+    description: String,
     last_error: Mutex<Option<String>>,
 }
 

@@ -185,8 +185,9 @@ impl EventLoop {
         {
             self.clock.slept_until(until);
         }
-        self.now = self.clock.now();
         self.take_events();
+        self.now = self.clock.now();
+        self.recent = Some(self.now);
     }
 
     /// Asks the kernel, and sleeps for `timeout` at most; `None`: without end. A sleep is a rest at a safe point.
@@ -286,6 +287,7 @@ impl EventLoop {
             return;
         }
         let Some(mut hook) = self.on_dump.take() else { return };
+        self.recent = None;
         let text = self.shared().dump();
         if let Err(payload) = contained(|| hook(&text)) {
             self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
@@ -296,6 +298,9 @@ impl EventLoop {
     /// Serves the sources of a step that are ready now, and those that have more, within their budgets.
     fn serve(&mut self, step: Step) -> usize {
         let mut served = 0;
+        if self.ready[step as usize].is_empty() {
+            return served;
+        }
         let mut now = std::mem::take(&mut self.ready[step as usize]);
         while let Some((id, ticket)) = now.pop_front() {
             if self.stopped() {
@@ -315,7 +320,7 @@ impl EventLoop {
             // What has more is at the end of the next list. Within its budget it belongs to this one.
             if let Some(entry) = self.entries.get(id)
                 && entry.state == SourceState::Ready
-                && entry.calls < entry.settings.budget
+                && entry.calls < entry.budget
                 && self.ready[step as usize].back() == Some(&(id, entry.ticket))
             {
                 now.extend(self.ready[step as usize].pop_back());
@@ -334,7 +339,9 @@ impl EventLoop {
             match expired.value {
                 Deadline::LimitOver(id) => {
                     if let Some(entry) = self.entries.get_mut(id) {
-                        entry.limit_over = None;
+                        if let Some(rate) = &mut entry.rate {
+                            rate.over = None;
+                        }
                         self.wait_again_or_lose(id);
                     }
                 }
@@ -371,12 +378,12 @@ impl EventLoop {
             (entry.turn, entry.calls) = (turns, 0);
         }
         entry.calls += 1;
-        if let Some((_, interval)) = entry.settings.rate_limit
-            && now.saturating_duration_since(entry.interval) >= interval
-        {
-            (entry.interval, entry.calls_in_interval) = (now, 0);
+        if let Some(rate) = &mut entry.rate {
+            if now.saturating_duration_since(rate.began) >= rate.interval {
+                (rate.began, rate.calls) = (now, 0);
+            }
+            rate.calls += 1;
         }
-        entry.calls_in_interval += 1;
         let news = match entry.waits {
             Waits::Descriptor { interest, .. } => {
                 let mut ready = entry.ready;
@@ -394,33 +401,40 @@ impl EventLoop {
     pub(super) fn call(&mut self, id: SourceId, news: News) {
         if let Some(party) = &self.party {
             party.stop_if_asked();
+            self.recent = None;
         }
         let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(mut handler) = entry.handler.take() else { return };
         entry.set_state(SourceState::Running);
-        let record = Arc::clone(&entry.record);
-        let began = self.clock.now();
-        record.begin(began.saturating_duration_since(self.shared().start));
+        let began = self.recent.take().unwrap_or_else(|| self.clock.now());
+        entry.record.begin(began.saturating_duration_since(self.handle.shared.start));
         self.current = Some(id);
         let answer = contained(|| handler.call(self, news));
         self.current = None;
-        record.end(self.clock.now().saturating_duration_since(began));
+        let ended = self.clock.now();
+        let removed = self.removed_itself.take();
+        if let Some(record) = removed.as_ref().or_else(|| self.entries.get(id).map(|entry| &entry.record)) {
+            record.end(ended.saturating_duration_since(began));
+        }
+        self.recent = Some(ended);
         let failed = match answer {
             Ok(Ok(next)) => Ok(next),
             Ok(Err(error)) => Err(Cause::Error(error)),
             Err(payload) => Err(Cause::of_panic(&*payload)),
         };
-        let (next, cause) = match failed {
+        let (next, failure) = match failed {
             Ok(next) => (next, None),
             Err(cause) => {
-                let policy = self.entries.get(id).map_or(OnFailure::Remove, |entry| entry.settings.on_failure);
+                let policy = self.entries.get(id).map_or(OnFailure::Remove, |entry| entry.on_failure);
                 let next = match policy {
                     OnFailure::Keep => Next::Again,
                     OnFailure::Pause => Next::Pause,
                     OnFailure::Remove => Next::Remove,
                 };
+                let record = removed.as_ref().or_else(|| self.entries.get(id).map(|entry| &entry.record));
+                let record = Arc::clone(record.expect("a source that is out has left its record"));
                 record.fail(cause.to_string());
-                (next, Some((cause, policy)))
+                (next, Some((record, cause, policy)))
             }
         };
         match self.entries.get_mut(id) {
@@ -432,12 +446,13 @@ impl EventLoop {
             }
             // It has removed itself.
             None => {
-                if let Err(payload) = contained(|| drop(handler)) {
+                self.recent = None;
+                if let (Err(payload), Some(record)) = (contained(|| drop(handler)), removed) {
                     record.fail(Cause::of_panic(&*payload).to_string());
                 }
             }
         }
-        if let Some((cause, policy)) = cause {
+        if let Some((record, cause, policy)) = failure {
             self.tell(id, record.description(), &cause, policy);
         }
     }
@@ -510,6 +525,7 @@ impl EventLoop {
         }
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
+            self.recent = None;
             let again = self.poll.registry().reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
             if let Err(error) = again {
                 self.lose(id, error);
@@ -520,16 +536,16 @@ impl EventLoop {
     /// Whether the rate limit of a source is reached. Then it does not wait until the interval ends.
     fn limit(&mut self, id: SourceId) -> bool {
         let Some(entry) = self.entries.get_mut(id) else { return false };
-        let Some((calls, interval)) = entry.settings.rate_limit else { return false };
-        if entry.calls_in_interval < calls {
+        let Some(rate) = &mut entry.rate else { return false };
+        if rate.calls < rate.limit {
             return false;
         }
+        rate.over = Some(self.timers.insert(rate.began + rate.interval, Deadline::LimitOver(id)));
         if let Waits::Descriptor { number, .. } = entry.waits {
             let _ = self.poll.registry().deregister(&mut SourceFd(&number));
         }
-        let over: Instant = entry.interval + interval;
         entry.set_state(SourceState::Limited);
-        entry.limit_over = Some(self.timers.insert(over, Deadline::LimitOver(id)));
+        self.recent = None;
         true
     }
 
@@ -546,6 +562,7 @@ impl EventLoop {
         if *number == now {
             return;
         }
+        self.recent = None;
         let before = std::mem::replace(number, now);
         let interest = *interest;
         let in_epoll = !matches!(entry.state, SourceState::Paused | SourceState::Limited);
@@ -586,6 +603,7 @@ impl EventLoop {
 
     fn tell(&mut self, source: SourceId, description: &str, cause: &Cause, then: OnFailure) {
         let Some(hook) = &mut self.on_failure else { return };
+        self.recent = None;
         if let Err(payload) = contained(|| hook(&Failure { source, description, cause, then })) {
             self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
         }

@@ -58,6 +58,7 @@ fn extreme_deadlines_and_periods_do_not_overflow() {
     assert!(timers.next_wake().unwrap() > start + Duration::from_secs(500 * 365 * 86_400));
 }
 
+//
 #[test]
 fn a_hundred_thousand_timers_are_cancelled_and_armed_again_in_any_order() {
     const COUNT: u64 = 100_000;

@@ -5,6 +5,7 @@ use myelon_runtime::agenda::{CloseError, End, NotDone, Priority, Step, SubmitErr
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+//
 #[test]
 fn what_waits_is_drained_within_the_budget() {
     let _watchdog = Watchdog::new(PATIENCE, "a close");
@@ -22,6 +23,7 @@ fn what_waits_is_drained_within_the_budget() {
     agenda.submitter().submit_then(Tasklet::new("too late", || ()), |_| panic!("never accepted")).unwrap_err();
 }
 
+// a worker has a number, and what it runs can be seen.
 #[test]
 fn what_is_left_after_the_budget_ends_as_left_and_what_runs_is_named() {
     let _watchdog = Watchdog::new(PATIENCE, "a close");
@@ -61,6 +63,7 @@ fn what_is_left_after_the_budget_ends_as_left_and_what_runs_is_named() {
     }
 }
 
+// each worker thread is waited for.
 #[test]
 fn dropping_ends_what_waits_and_waits_for_what_runs() {
     let _watchdog = Watchdog::new(PATIENCE, "a drop");

@@ -176,6 +176,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}: no number")))
 }
 
+// what was counted is what has happened.
 #[test]
 fn every_tasklet_ends_in_exactly_one_way() {
     let count = setting("AGENDA_STRESS", 100_000);

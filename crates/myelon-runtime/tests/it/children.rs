@@ -6,6 +6,7 @@ use myelon_runtime::event_loop::{EventLoop, RunEnd};
 use std::rc::Rc;
 use std::time::Duration;
 
+// the end of a child.
 #[test]
 fn the_end_of_a_child_is_told_once_also_if_it_came_before_it_was_registered() {
     let _watchdog = watchdog("children that end");
@@ -31,6 +32,7 @@ fn the_end_of_a_child_is_told_once_also_if_it_came_before_it_was_registered() {
     assert_eq!(*ends.borrow(), [Ended::Exited(3); 2]);
 }
 
+// what a source owns keeps its type.
 #[test]
 fn a_child_in_the_loop_can_be_signalled_and_taken_back() {
     let _watchdog = watchdog("a child that is signalled");

@@ -78,6 +78,7 @@ fn a_drained_source_is_called_at_the_next_edge() {
     assert_eq!(*calls.borrow(), [3, 5]);
 }
 
+// each ready descriptor is told with what is ready.
 #[test]
 fn a_hang_up_with_nothing_to_read_is_told_once_and_then_the_source_is_paused() {
     let mut event_loop = EventLoop::new().unwrap();
@@ -157,6 +158,7 @@ fn a_regular_file_and_a_second_source_of_a_descriptor_are_refused() {
     assert!(matches!(gone, Err(AddError::Os { .. })), "{gone:?}");
 }
 
+// handlers come and go; each gets the loop.
 #[test]
 fn a_handler_may_remove_itself_and_its_neighbour_in_the_same_turn() {
     let mut event_loop = EventLoop::new().unwrap();

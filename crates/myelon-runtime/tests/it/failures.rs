@@ -44,6 +44,7 @@ fn other_sources_of_the_turn_run_after_one_that_fails_and_one_that_panics() {
     assert_eq!((of("good").calls, of("good").failures), (1, 0));
 }
 
+// a handler may fail.
 #[test]
 fn a_source_stays_is_paused_or_is_removed_after_a_failure_as_it_was_set() {
     for (policy, state) in [

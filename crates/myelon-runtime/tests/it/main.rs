@@ -7,6 +7,7 @@ mod counters;
 mod descriptors;
 mod docs;
 mod failures;
+mod idle_process;
 #[cfg(feature = "tokio")]
 mod in_tokio;
 #[cfg(feature = "json-rpc")]

@@ -8,6 +8,7 @@ use std::io::{PipeReader, Read, Write, pipe};
 use std::rc::Rc;
 use std::time::Duration;
 
+// one coordinator, and the order of its turn.
 #[test]
 fn a_turn_serves_results_timers_and_descriptors_by_priority_and_idle_sources_when_there_was_nothing() {
     let clock = VirtualClock::new();
@@ -40,6 +41,7 @@ fn a_turn_serves_results_timers_and_descriptors_by_priority_and_idle_sources_whe
     assert_eq!(order.borrow().len(), 6);
 }
 
+// many events in a turn, within budgets.
 #[test]
 fn a_busy_source_starves_neither_its_neighbours_nor_timers_nor_commands() {
     let clock = VirtualClock::new();

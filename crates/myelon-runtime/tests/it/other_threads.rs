@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use testkit::watchdog::{PATIENCE, eventually};
 
+// several writers, and many commands in a turn.
 #[test]
 fn commands_of_many_threads_are_handled_once_and_in_each_senders_order() {
     const THREADS: usize = 4;
@@ -43,6 +44,7 @@ fn commands_of_many_threads_are_handled_once_and_in_each_senders_order() {
     assert_eq!(sender.waiting(), 0);
 }
 
+// the queue of commands, and its overflow.
 #[test]
 fn a_full_channel_gives_the_command_back_and_counts_it() {
     let mut event_loop = EventLoop::new().unwrap();
@@ -99,6 +101,7 @@ fn commands_stay_in_a_paused_channel() {
     assert_eq!(*seen.borrow(), [1, 2, 3]);
 }
 
+//
 #[test]
 fn quit_serves_what_was_sent_before_and_exit_does_not() {
     let mut event_loop = EventLoop::new().unwrap();
@@ -137,6 +140,7 @@ fn quit_gives_up_on_a_source_that_is_always_ready() {
     assert_eq!(event_loop.run().unwrap(), RunEnd::Quit { drained: false });
 }
 
+//
 #[test]
 fn another_thread_sees_which_handler_runs_while_it_runs() {
     let _watchdog = watchdog("a handler that hangs");
@@ -161,6 +165,7 @@ fn another_thread_sees_which_handler_runs_while_it_runs() {
     assert!(dump.contains("hangs until it was seen; has run for"), "{dump}");
 }
 
+//
 #[test]
 fn a_dump_is_asked_for_from_outside_and_has_every_source() {
     let mut event_loop = EventLoop::new().unwrap();
@@ -187,6 +192,7 @@ fn a_dump_is_asked_for_from_outside_and_has_every_source() {
     assert_eq!(dump.lines().count(), 5, "one line for the loop and one a source:\n{dump}");
 }
 
+//
 #[test]
 fn an_idle_loop_makes_no_system_call() {
     let _watchdog = watchdog("an idle loop");

@@ -15,6 +15,7 @@ fn send(signal: rustix::process::Signal) {
     kill_process(getpid(), signal).unwrap();
 }
 
+// blocked signals are read from a descriptor until none is left.
 #[test]
 fn a_storm_of_signals_is_merged_and_told_with_its_sender_and_the_lowest_number_first() {
     alone(|| {
@@ -41,6 +42,7 @@ fn a_storm_of_signals_is_merged_and_told_with_its_sender_and_the_lowest_number_f
     });
 }
 
+//
 #[test]
 fn signals_are_served_after_timers_and_before_descriptors() {
     alone(|| {
@@ -73,6 +75,7 @@ fn signals_are_served_after_timers_and_before_descriptors() {
     });
 }
 
+// TERM ends the process, others are told.
 #[test]
 fn the_first_term_quits_and_the_second_one_exits() {
     alone(|| {

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+// a sleep ends at the next deadline.
 #[test]
 fn a_day_of_timers_runs_on_a_virtual_clock_without_sleeping() {
     let _watchdog = watchdog("a day of timers");
@@ -99,6 +100,7 @@ fn a_paused_timer_is_due_when_it_is_resumed_after_its_deadline() {
     assert_eq!(*missed.borrow(), [9]);
 }
 
+// three resolutions, with and without a timerfd.
 #[test]
 fn a_timer_is_never_early_and_its_lateness_is_printed() {
     let _watchdog = watchdog("timers of three resolutions");

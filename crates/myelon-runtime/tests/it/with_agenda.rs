@@ -139,7 +139,7 @@ fn a_handler_that_holds_a_closure_up_is_named() {
     thread.join().unwrap();
 }
 
-//
+//
 #[test]
 fn what_waits_for_a_safe_point_is_called_there_alone_when_it_is_asked_for() {
     let _watchdog = Watchdog::new(PATIENCE, "a request for a safe point");
