@@ -6,8 +6,8 @@ use super::handler::{Handler, Idling, Owned, Raw, Ticking};
 use super::record::Record;
 use super::turn::contained;
 use super::{
-    AddError, Cause, Deadline, Due, EventLoop, Interest, IntoNext, OnFailure, Priority, Ready, Settings, SourceId,
-    SourceKind, SourceState, Tick,
+    AddError, Deadline, Due, EventLoop, Interest, IntoNext, LATEST, Priority, Ready, Settings, SourceId, SourceKind,
+    SourceState, Tick,
 };
 use mio::unix::SourceFd;
 use rustix::io::Errno;
@@ -255,16 +255,13 @@ impl EventLoop {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.step = step;
         }
-        if let Some(closed) = self.by_number.insert(descriptor, id) {
-            self.fail(closed, &Cause::Reused(descriptor), OnFailure::Remove);
-            self.remove(closed);
-        }
+        self.own_number(descriptor, id);
         Ok(id)
     }
 
     /// Whether a source that is not registered with the kernel now keeps this descriptor open. (The kernel refuses one
     /// that is registered.) A raw source may have been closed, so its number may be that of another file.
-    fn owns_paused(&self, descriptor: RawFd) -> bool {
+    pub(super) fn owns_paused(&self, descriptor: RawFd) -> bool {
         let other = self.by_number.get(&descriptor).and_then(|&id| self.entries.get(id));
         let other = other.filter(|other| matches!(other.state, SourceState::Paused | SourceState::Limited));
         other.is_some_and(|other| other.handler.as_ref().is_none_or(|handler| handler.owns()))
@@ -302,7 +299,10 @@ impl EventLoop {
     /// The handler of a source that is out of the loop now; `Some(None)` if it runs.
     fn take_out(&mut self, id: SourceId) -> Option<Option<Box<dyn Handler>>> {
         let entry = self.entries.remove(id)?;
-        self.shared().set_record(id.index, None);
+        // As long as its handler runs, other threads see that.
+        if entry.handler.is_some() {
+            self.shared().set_record(id.index, None);
+        }
         match entry.waits {
             Waits::Descriptor { number, .. } => {
                 // If the number is another source's, the kernel has forgotten this descriptor when it was closed.
@@ -330,13 +330,26 @@ impl EventLoop {
     /// From paused or limited to waiting, or to ready if something is there.
     pub(super) fn wait_again(&mut self, id: SourceId) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
+        if entry.handler.is_some()
+            && let Some(over) = entry.limited_until(self.now)
+        {
+            // A pause does not end the interval.
+            self.wait_for_the_limit(id, over);
+            return Ok(());
+        }
         match &mut entry.waits {
             Waits::Descriptor { number, interest } => {
                 self.poll.registry().register(&mut SourceFd(number), id.token(), interest.to_mio())?;
                 entry.ready = Ready::default();
             }
             Waits::Timer { timer, deadline, period } => *timer = arm(&mut self.timers, id, *deadline, *period),
-            Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
+            Waits::Idle => {
+                self.idle_later.retain(|&other| other != id);
+                if !self.idle.contains(&id) {
+                    self.idle.push_back(id);
+                }
+            }
+            Waits::Channel | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
         if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
@@ -346,8 +359,6 @@ impl EventLoop {
     }
 
     fn instant_of(&self, due: Due) -> Instant {
-        /// A hundred years: as late as a deadline can be.
-        const LATEST: Duration = Duration::from_secs(100 * 365 * 86_400);
         match due {
             Due::At(instant) => instant,
             Due::In(duration) => self.now() + duration.min(LATEST),

@@ -2,7 +2,7 @@
 
 use super::handler::Handler;
 use super::record::Record;
-use super::{Interest, Ready, Settings, SourceState};
+use super::{Interest, LATEST, Ready, Settings, SourceState};
 use crate::timers::TimerId;
 use mio::Token;
 use std::os::fd::RawFd;
@@ -96,6 +96,13 @@ impl Entry {
     pub(super) fn set_state(&mut self, state: SourceState) {
         self.state = state;
         self.record.set_state(state);
+    }
+
+    /// When the present interval of the rate limit ends, if the limit is reached.
+    pub(super) fn limited_until(&self, now: Instant) -> Option<Instant> {
+        let (calls, interval) = self.settings.rate_limit?;
+        let over = self.interval + interval.min(LATEST);
+        (self.calls_in_interval >= calls && now < over).then_some(over)
     }
 }
 

@@ -19,9 +19,11 @@ use super::handle::{DUMP, EXIT, QUIESCE, QUIT};
 use super::handler::News;
 use super::record::add;
 use super::{
-    Cause, Deadline, EventLoop, Failure, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick, TurnError, WAKE,
+    Cause, Deadline, EventLoop, Failure, LATEST, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick,
+    TurnError, WAKE,
 };
 use mio::unix::SourceFd;
+use rustix::io::Errno;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,7 +69,7 @@ impl EventLoop {
             }
             if self.shared().word.take(QUIT) != 0 && drain_until.is_none() {
                 // A second request does not prolong it.
-                drain_until = Some(Instant::now() + self.drain);
+                drain_until = Some(Instant::now() + self.drain.min(LATEST));
                 continue;
             }
             if let Some(until) = drain_until {
@@ -300,6 +302,7 @@ impl EventLoop {
                     }
                 }
                 Deadline::Timer(id) => {
+                    self.record_deadline(id, expired.id);
                     self.call(id, News::Tick(Tick { deadline: expired.deadline, missed: expired.missed }));
                     served += 1;
                 }
@@ -308,18 +311,32 @@ impl EventLoop {
         served
     }
 
+    /// A periodic timer has its next deadline already.
+    fn record_deadline(&self, id: SourceId, timer: crate::timers::TimerId) {
+        if let (Some(entry), Some(next)) = (self.entries.get(id), self.timers.deadline(timer)) {
+            entry.record.set_deadline(Some(next.saturating_duration_since(self.shared().start)));
+        }
+    }
+
     fn serve_idle(&mut self) -> usize {
         let mut served = 0;
-        for id in std::mem::take(&mut self.idle) {
-            if self.entries.get(id).is_none() {
-                continue;
+        for _ in 0..self.idle.len() {
+            if self.stopped() {
+                break;
             }
-            if self.stopped() || self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Paused) {
-                self.idle_later.push(id);
-                continue;
+            let Some(&id) = self.idle.front() else { break };
+            let Some(entry) = self.entries.get_mut(id) else { break };
+            if std::mem::replace(&mut entry.turn, self.turns) == self.turns {
+                // It was called in this turn, so all after it were as well, or are new.
+                break;
             }
-            self.call(id, News::Idle);
-            served += 1;
+            let paused = entry.state == SourceState::Paused;
+            self.idle.pop_front();
+            // A paused one comes back into the list when it is resumed.
+            if !paused {
+                self.call(id, News::Idle);
+                served += 1;
+            }
         }
         served
     }
@@ -333,7 +350,7 @@ impl EventLoop {
         }
         entry.calls += 1;
         if let Some((_, interval)) = entry.settings.rate_limit
-            && now.saturating_duration_since(entry.interval) >= interval
+            && (entry.calls_in_interval == 0 || now.saturating_duration_since(entry.interval) >= interval)
         {
             (entry.interval, entry.calls_in_interval) = (now, 0);
         }
@@ -341,8 +358,13 @@ impl EventLoop {
         let news = match entry.waits {
             Waits::Descriptor { interest, .. } => {
                 let mut ready = entry.ready;
-                if ready.ends(interest) && entry.handler.as_ref().is_some_and(|handler| handler.nothing_to_read()) {
-                    ready.readable = false;
+                if let Some(handler) = &entry.handler {
+                    // These ask the descriptor, and so the `as_fd` of the source.
+                    let asked = |question: &dyn Fn() -> bool| contained(question).unwrap_or(false);
+                    ready.hang_up |= ready.closed_by_error && !asked(&|| handler.is_socket());
+                    if ready.ends(interest) && asked(&|| handler.nothing_to_read(ready)) {
+                        ready.readable = false;
+                    }
                 }
                 News::Ready(ready)
             }
@@ -380,19 +402,29 @@ impl EventLoop {
                     OnFailure::Pause => Next::Pause,
                     OnFailure::Remove => Next::Remove,
                 };
-                record.fail(cause.to_string());
+                record.fail(text_of(&cause));
                 (next, Some((cause, policy)))
             }
         };
         match self.entries.get_mut(id) {
             Some(entry) => {
-                let number = handler.descriptor();
+                // A handler that is removed may have given its descriptor away.
+                let number = if next == Next::Remove { Ok(None) } else { contained(|| handler.descriptor()) };
                 entry.handler = Some(handler);
-                self.follow_descriptor(id, number);
-                self.follow(id, next, news);
+                match number {
+                    Ok(number) => {
+                        self.follow_descriptor(id, number);
+                        self.follow(id, next, news);
+                    }
+                    Err(payload) => {
+                        self.fail(id, &Cause::of_panic(&*payload), OnFailure::Remove);
+                        self.remove_contained(id);
+                    }
+                }
             }
             // It has removed itself.
             None => {
+                self.shared().forget(id);
                 if let Err(payload) = contained(|| drop(handler)) {
                     record.fail(Cause::of_panic(&*payload).to_string());
                 }
@@ -400,6 +432,8 @@ impl EventLoop {
         }
         if let Some((cause, policy)) = cause {
             self.tell(id, record.description(), &cause, policy);
+            // The destructor of an error may panic as well.
+            let _ = contained(|| drop(cause));
         }
     }
 
@@ -410,7 +444,7 @@ impl EventLoop {
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
-            _ if decided => {}
+            _ if decided => self.follow_own_resume(id),
             Next::Pause => drop(self.pause(id)),
             Next::Again | Next::Drained | Next::More => match entry.waits {
                 Waits::Timer { timer, period: None, .. } if self.timers.get(timer).is_none() => {
@@ -428,6 +462,19 @@ impl EventLoop {
                     self.follow_ready(id, next, ready);
                 }
             },
+        }
+    }
+
+    /// A handler that has paused and resumed its own source could not be asked then whether it has more, and does not
+    /// get around its rate limit.
+    fn follow_own_resume(&mut self, id: SourceId) {
+        let Some(entry) = self.entries.get(id).filter(|entry| entry.state == SourceState::Waiting) else { return };
+        match entry.waits {
+            Waits::Channel => self.follow_channel(id),
+            Waits::Descriptor { .. } => {
+                self.limit(id);
+            }
+            Waits::Timer { .. } | Waits::Idle | Waits::SafePoint { .. } => {}
         }
     }
 
@@ -463,7 +510,13 @@ impl EventLoop {
         entry.set_state(SourceState::Waiting);
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
-            let again = self.poll.registry().reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
+            let owns = entry.handler.as_ref().is_some_and(|handler| handler.owns());
+            let registry = self.poll.registry();
+            let mut again = registry.reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
+            if owns && again.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::NOENT)) {
+                // Its handler has replaced the descriptor by one with the same number.
+                again = registry.register(&mut SourceFd(&number), id.token(), interest.to_mio());
+            }
             if let Err(error) = again {
                 self.lose(id, error);
             }
@@ -480,10 +533,16 @@ impl EventLoop {
         if let Waits::Descriptor { number, .. } = entry.waits {
             let _ = self.poll.registry().deregister(&mut SourceFd(&number));
         }
-        let over: Instant = entry.interval + interval;
+        let over = entry.interval + interval.min(LATEST);
+        self.wait_for_the_limit(id, over);
+        true
+    }
+
+    /// It is in no epoll until then.
+    pub(super) fn wait_for_the_limit(&mut self, id: SourceId, over: Instant) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
         entry.set_state(SourceState::Limited);
         entry.limit_over = Some(self.timers.insert(over, Deadline::LimitOver(id)));
-        true
     }
 
     fn wait_again_or_lose(&mut self, id: SourceId) {
@@ -507,11 +566,24 @@ impl EventLoop {
             // If it was closed, the kernel has forgotten it already.
             let _ = self.poll.registry().deregister(&mut SourceFd(&before));
         }
-        self.by_number.insert(now, id);
-        if in_epoll
-            && let Err(error) = self.poll.registry().register(&mut SourceFd(&now), id.token(), interest.to_mio())
-        {
-            self.lose(id, error);
+        let registered = if self.owns_paused(now) {
+            Err(Errno::EXIST.into())
+        } else if in_epoll {
+            self.poll.registry().register(&mut SourceFd(&now), id.token(), interest.to_mio())
+        } else {
+            Ok(())
+        };
+        match registered {
+            Ok(()) => self.own_number(now, id),
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    /// Notes that a descriptor is of this source. One that had it before has closed it.
+    pub(super) fn own_number(&mut self, number: i32, id: SourceId) {
+        if let Some(closed) = self.by_number.insert(number, id).filter(|closed| *closed != id) {
+            self.fail(closed, &Cause::Reused(number), OnFailure::Remove);
+            self.remove_contained(closed);
         }
     }
 
@@ -521,7 +593,7 @@ impl EventLoop {
         self.remove_contained(id);
     }
 
-    fn remove_contained(&mut self, id: SourceId) {
+    pub(super) fn remove_contained(&mut self, id: SourceId) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
         if let Err(payload) = contained(|| self.remove(id)) {
             let cause = Cause::of_panic(&*payload);
@@ -533,7 +605,7 @@ impl EventLoop {
     /// Counts and tells a failure that is not one of the handler.
     pub(super) fn fail(&mut self, id: SourceId, cause: &Cause, then: OnFailure) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
-        record.fail(cause.to_string());
+        record.fail(text_of(cause));
         self.tell(id, record.description(), cause, then);
     }
 
@@ -543,6 +615,11 @@ impl EventLoop {
             self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
         }
     }
+}
+
+/// What an error of a handler says. Its `Display` may panic.
+fn text_of(cause: &Cause) -> String {
+    contained(|| cause.to_string()).unwrap_or_else(|_| "an error whose text cannot be written: it panics".to_owned())
 }
 
 /// Puts an entry at the end of its list.

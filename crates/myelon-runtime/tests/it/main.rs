@@ -8,7 +8,9 @@ mod failures;
 mod many;
 mod order;
 mod other_threads;
+mod resuming;
 mod signals;
+mod sockets;
 mod timers;
 mod with_agenda;
 
