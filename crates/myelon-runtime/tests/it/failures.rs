@@ -184,7 +184,7 @@ fn each_handler_of_a_loop_is_dropped_even_if_the_destructors_of_all_panic() {
     let mut event_loop = EventLoop::new().unwrap();
     for _ in 0..3 {
         let held = Panics(Rc::clone(&dropped));
-        event_loop.add_timer(Duration::from_secs(1), "holds", move |_: &mut EventLoop, _| drop(&held));
+        event_loop.add_timer(Duration::from_secs(1), "holds", move |_: &mut EventLoop, _| held.0.set(9));
     }
     let handle = event_loop.handle();
     drop(event_loop);

@@ -5,6 +5,7 @@ mod children;
 mod descriptors;
 mod docs;
 mod failures;
+mod generated;
 mod many;
 mod order;
 mod other_threads;

@@ -135,7 +135,7 @@ fn a_listener_without_descriptors_left_waits_instead_of_spinning_and_loses_no_co
         let before = limit.current;
         limit.current = Some(last.as_raw_fd() as u64 + 1);
         drop(last);
-        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit.clone()).unwrap();
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         turn_until(&mut event_loop, || failures.borrow().len() >= 3);
         let turns = event_loop.handle().statistics().turns;
         assert!(turns < 100, "{turns} turns for three looks");
