@@ -501,16 +501,17 @@ impl EventLoop {
         if self.limit(id) {
             return;
         }
-        if next == Next::More {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let owns = entry.handler.as_ref().is_some_and(|handler| handler.owns());
+        // Only the kernel knows whether there is still something in a raw pipe whose other end is closed.
+        if next == Next::More && (owns || !told.ends(interest)) {
             self.make_ready(id);
             return;
         }
-        let Some(entry) = self.entries.get_mut(id) else { return };
         entry.ready = Ready::default();
         entry.set_state(SourceState::Waiting);
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
-            let owns = entry.handler.as_ref().is_some_and(|handler| handler.owns());
             let registry = self.poll.registry();
             let mut again = registry.reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
             if owns && again.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::NOENT)) {

@@ -364,3 +364,24 @@ fn a_handler_that_takes_the_descriptor_of_another_source_is_removed_and_the_othe
         assert!(event_loop.remove(id));
     }
 }
+
+#[test]
+fn the_end_of_a_raw_pipe_is_told_to_a_handler_that_always_asks_for_more() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (reader, mut writer) = pipe().unwrap();
+    let told = log();
+    let kept = Rc::clone(&told);
+    let number = reader.as_raw_fd();
+    let handler = move |_: &mut EventLoop, ready: Ready| {
+        kept.borrow_mut().push(ready.readable);
+        rustix::io::read(&reader, &mut [0]).unwrap();
+        Next::More
+    };
+    event_loop.add_raw(number, Interest::Readable, "raw", handler).unwrap();
+    writer.write_all(b"ab").unwrap();
+    drop(writer);
+    for _ in 0..5 {
+        event_loop.turn(Duration::ZERO).unwrap();
+    }
+    assert_eq!(*told.borrow(), [true, true, false]);
+}

@@ -6,6 +6,7 @@ mod descriptors;
 mod docs;
 mod failures;
 mod generated;
+mod hosts;
 mod many;
 mod order;
 mod other_threads;
