@@ -66,6 +66,13 @@ fn both_ends_of_a_typed_stream_are_awaited_on_one_thread() {
     run("async_tokio", |pid| format!("tokio{pid}"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn one_thread_waits_for_rings_a_timer_signals_a_child_clients_and_an_operator() {
+    let said = run("one_loop", |pid| format!("one_loop{pid}"));
+    assert!(said.contains("sources, "), "the dump of the operator: {said}");
+}
+
 #[test]
 fn requests_are_answered_out_of_order_and_each_once_unless_it_was_not_answered() {
     run("held", |pid| format!("held{pid}"));

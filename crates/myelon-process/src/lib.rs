@@ -1,4 +1,5 @@
-//! Child processes that are told what they need and end as they should, signals as events, and Unix sockets with rules.
+//! Child processes that are told what they need and end as they should, signals as events, and Unix sockets and FIFOs
+//! with rules.
 //!
 //! A server starts workers, reads signals and takes commands from operators. The standard library does each of these
 //! with a trap: a child of a process that has blocked signals survives SIGTERM; a child dies with the *thread* that
@@ -11,6 +12,7 @@
 //! | have children that end with their parent | [`Nursery`], [`orphan::die_with_parent`] |
 //! | read SIGTERM as an event | [`signals::block_first`] |
 //! | take commands through a Unix socket | [`listen::Listener`] |
+//! | take commands of a shell through a FIFO | [`listen::Fifo`] |
 //!
 //! It needs no runtime, and has threads only where you ask for one (a nursery), or drop a child that still runs.
 //!

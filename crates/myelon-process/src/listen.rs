@@ -1,27 +1,28 @@
-//! A Unix socket on which a server listens: where it may be, who owns it, and which processes may connect.
+//! A Unix socket or a FIFO on which a server listens: where it may be, who owns it, and which processes may use it.
 //!
 //! ```text
-//! DIRECTORY/        0700, of this user       (0710 and the group, with `Access::Group`)
+//! DIRECTORY/        0700, of this user               (0710 and the group, with `Access::Group`)
 //!   NAME.lock       locked by the kernel for the owner: a left-over is not locked
-//!   NAME            the socket, 0600         (0660 and the group)
+//!   NAME            the socket or the FIFO, 0600     (a socket: 0660 and the group)
 //! ```
 
 mod bind;
 mod error;
+mod fifo;
 mod identity;
 mod lock;
 mod peer;
+mod place;
 
 pub use error::{AcceptError, ListenError};
+pub use fifo::Fifo;
 pub use peer::{Credentials, peer};
 
-use self::identity::FileIdentity;
-use self::lock::Lock;
-use disruptor_mp::liveness::ProcessIdentity;
+use self::place::Place;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The longest path of a socket: the kernel has 108 bytes for it, and one of them is the end.
 pub const PATH_BYTES_MAX: usize = 107;
@@ -66,14 +67,10 @@ pub enum Access {
 /// Source: RFC 0020, "Listening".
 #[derive(Debug)]
 pub struct Listener {
+    /// Removes the socket before the descriptor is closed.
+    place: Place,
     socket: OwnedFd,
     access: Access,
-    path: PathBuf,
-    /// What `bind` has made at the path.
-    file: FileIdentity,
-    /// Removes its file after the socket is gone.
-    lock: Lock,
-    owner: ProcessIdentity,
 }
 
 impl Listener {
@@ -84,18 +81,17 @@ impl Listener {
     /// See [`ListenError`]: each says what to do.
     pub fn bind(path: impl AsRef<Path>, access: Access) -> Result<Self, ListenError> {
         let path = path.as_ref();
-        bind::check_path(path)?;
-        bind::make_directory(path, access)?;
-        let lock = Lock::take(path)?;
-        let made = bind::remove_left_over(path, lock.left()).and_then(|()| bind::listen(path, access));
-        let (socket, made) = made.inspect_err(|_| lock.remove())?;
-        lock.note(made);
-        Ok(Self { socket, access, path: path.to_owned(), file: made.file, lock, owner: ProcessIdentity::current() })
+        bind::check_len(path)?;
+        let mut place = Place::take(path, access)?;
+        bind::remove_left_over(&place)?;
+        let (socket, made) = bind::listen(path, access)?;
+        place.note(made);
+        Ok(Self { place, socket, access })
     }
 
     /// Where it listens.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 
     /// The next process that has connected, and what the kernel says of it; `None` if none waits. It never waits: use
@@ -130,16 +126,5 @@ impl Access {
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // In a child of `fork` the socket belongs to the parent.
-        if self.owner == ProcessIdentity::current() {
-            // The lock is still held. But the files may have been removed by hand, and made anew by another process.
-            self.file.remove(&self.path);
-            self.lock.remove();
-        }
     }
 }

@@ -6,6 +6,8 @@ mod adding;
 mod channel;
 #[cfg(target_os = "linux")]
 mod children;
+#[cfg(target_os = "linux")]
+mod command_fifo;
 mod entry;
 mod failure;
 #[cfg(target_os = "linux")]
@@ -13,6 +15,8 @@ mod fine;
 mod handle;
 mod handler;
 mod interest;
+#[cfg(all(target_os = "linux", feature = "json-rpc"))]
+pub mod json_rpc;
 mod next;
 mod record;
 mod safe_points;
@@ -23,6 +27,8 @@ mod turn;
 mod wake;
 
 pub use channel::{CommandSender, Refused};
+#[cfg(target_os = "linux")]
+pub use command_fifo::UnknownCommands;
 pub use entry::SourceId;
 pub use failure::{AddError, Cause, Failure, TurnError};
 pub use handle::{Call, LoopHandle, LoopStatistics};

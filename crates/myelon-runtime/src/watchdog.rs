@@ -1,7 +1,7 @@
 //! A thread that names the handler or the tasklet that has run for too long.
 //!
-//! A loop whose handler does not return serves no other source, and a worker whose tasklet does not return runs no other
-//! one. Neither can say so itself. A watchdog looks at what they run, and since when.
+//! A loop whose handler does not return serves no other source, and a worker whose tasklet does not return runs no
+//! other one. Neither can say so itself. A watchdog looks at what they run, and since when.
 //!
 //! ```
 //! use myelon_runtime::agenda::Agenda;
@@ -52,6 +52,17 @@ struct Told {
 ///
 /// A program that has a thread of its own for such things calls [`look`](Self::look); others [`start`](Self::start) a
 /// [`Watchdog`].
+///
+/// ```
+/// use myelon_runtime::agenda::Agenda;
+/// use myelon_runtime::watchdog::Watch;
+/// use std::time::Duration;
+///
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// let mut watch = Watch::new(Duration::from_secs(1)).agenda(&agenda);
+/// assert!(watch.look().is_empty()); // nothing has run for a second
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "`start` makes a watchdog, and `look` looks once"]
 pub struct Watch {
     limit: Duration,
@@ -170,6 +181,19 @@ impl fmt::Debug for Watch {
 }
 
 /// A thread that watches. It ends when this is dropped.
+///
+/// ```
+/// use myelon_runtime::event_loop::EventLoop;
+/// use myelon_runtime::watchdog::{Watch, Watchdog};
+/// use std::time::Duration;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let watch = Watch::new(Duration::from_secs(1)).event_loop(&event_loop.handle(), "the loop");
+/// let watchdog: Watchdog = watch.start(|overdue| eprintln!("{overdue}"))?;
+/// event_loop.turn(Duration::ZERO)?;
+/// drop(watchdog); // nothing is watched from now on
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// If its hook panics, it ends as well, and nothing is watched any more.
 #[derive(Debug)]

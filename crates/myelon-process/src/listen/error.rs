@@ -1,16 +1,16 @@
-//! Why a process cannot listen at a path, and why a peer was not accepted.
+//! Why a process cannot own a path, and why a peer was not accepted.
 
 use super::{Credentials, PATH_BYTES_MAX};
 use std::io;
 use std::path::PathBuf;
 
-/// Why this process cannot listen at a path.
+/// Why this process cannot make a socket or a FIFO at a path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
     /// The path is longer than the kernel permits. Choose a shorter directory, such as one in `/run`.
     #[error(
-        "the socket `{}` cannot be made: its path has {len_bytes} bytes, and the kernel permits {PATH_BYTES_MAX}; choose a shorter \
+        "`{}` cannot be made: its path has {len_bytes} bytes, and the kernel permits {PATH_BYTES_MAX}; choose a shorter \
          directory",
         path.display()
     )]
@@ -23,16 +23,16 @@ pub enum ListenError {
     /// The path is relative, or an abstract name, which begins with a zero byte. A relative path means another file
     /// when the process changes its directory. An abstract name has neither a mode nor an owner: every user may take
     /// it and connect to it.
-    #[error("the socket `{}` cannot be made: give an absolute path", path.display())]
+    #[error("`{}` cannot be made: give an absolute path", path.display())]
     NotAbsolute {
         /// The path.
         path: PathBuf,
     },
-    /// Other users can reach the directory. Make one for this socket, of mode 0700 (0710 and the group, if a group may
+    /// Other users can reach the directory. Make one for this file, of mode 0700 (0710 and the group, if a group may
     /// connect); if it does not exist, it is made so.
     #[error(
-        "the socket `{}` cannot be made: its directory has mode {mode:04o} and belongs to user {owner}, so that other users could replace \
-         the socket or connect to it; use a directory of your own with mode {wanted:04o}",
+        "`{}` cannot be made: its directory has mode {mode:04o} and belongs to user {owner}, so that other users could \
+         replace it or write to it; use a directory of your own with mode {wanted:04o}",
         path.display()
     )]
     OpenDirectory {
@@ -48,8 +48,8 @@ pub enum ListenError {
     /// The group that may connect cannot enter the directory, for example because it was made for a socket without a
     /// group. Give it that group and the mode 0710, or remove it: it is made so.
     #[error(
-        "the socket `{}` cannot be made: its directory has mode {mode:04o} and group {group}, so that group {wanted} could not connect; \
-         give it that group and mode 0710, or remove it",
+        "`{}` cannot be made: its directory has mode {mode:04o} and group {group}, so that group {wanted} could not \
+         connect; give it that group and mode 0710, or remove it",
         path.display()
     )]
     ClosedDirectory {
@@ -62,22 +62,22 @@ pub enum ListenError {
         /// The group that may connect.
         wanted: u32,
     },
-    /// Another process listens here. End it, or choose another path.
-    #[error("the socket `{}` belongs to a process that runs{}; end it or choose another path", path.display(), named(*pid))]
+    /// Another process listens here, or reads this FIFO. End it, or choose another path.
+    #[error("`{}` belongs to a process that runs{}; end it or choose another path", path.display(), named(*pid))]
     InUse {
         /// The path.
         path: PathBuf,
         /// That process as it sees itself, if it has written its pid.
         pid: Option<u32>,
     },
-    /// There is another file at the path. It is not removed: move it away, or choose another path.
-    #[error("the socket `{}` cannot be made: the file there is no socket; move it away or choose another path", path.display())]
+    /// There is a file of another kind at the path. It is not removed: move it away, or choose another path.
+    #[error("`{}` cannot be made: there is a file of another kind; move it away or choose another path", path.display())]
     OtherFile {
         /// The path.
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("the socket `{}` cannot be made: {call}: {source}", path.display())]
+    #[error("`{}` cannot be made: {call}: {source}", path.display())]
     Os {
         /// The path.
         path: PathBuf,

@@ -37,7 +37,7 @@ impl FileIdentity {
     }
 }
 
-/// A socket as its owner has made it. Once it is removed, another file may have its inode, but with another time.
+/// A file as its owner has made it. Once it is removed, another file may have its inode, but with another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Made {
     pub(super) file: FileIdentity,

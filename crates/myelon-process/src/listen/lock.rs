@@ -1,6 +1,6 @@
-//! The file whose lock says that the owner of a socket lives.
+//! The file whose lock says that the owner of a path lives.
 //!
-//! It contains one line: the pid of the owner, and which socket it has made.
+//! It contains one line: the pid of the owner, and which file it has made at the path.
 
 use super::ListenError;
 use super::identity::{FileIdentity, Made};
@@ -27,17 +27,17 @@ pub(super) struct Lock {
     /// Closing it releases the lock. Neither programs that this process starts nor its forked children inherit it: a
     /// child that lives longer would be taken for the owner.
     file: Registered,
-    /// The socket that the owner before has left.
+    /// What the owner before has left.
     left: Option<Made>,
 }
 
 impl Lock {
-    /// Takes the lock for the socket at `socket`.
-    pub(super) fn take(socket: &Path) -> Result<Self, ListenError> {
-        let mut path = socket.as_os_str().to_owned();
+    /// Takes the lock for `owned`.
+    pub(super) fn take(owned: &Path) -> Result<Self, ListenError> {
+        let mut path = owned.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let os = |call| move |source: io::Error| ListenError::Os { path: socket.to_owned(), call, source };
+        let os = |call| move |source: io::Error| ListenError::Os { path: owned.to_owned(), call, source };
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(MODE);
@@ -47,7 +47,7 @@ impl Lock {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
                     let pid = line_in(open).and_then(|line| line.split(' ').next()?.parse().ok());
-                    return Err(ListenError::InUse { path: socket.to_owned(), pid });
+                    return Err(ListenError::InUse { path: owned.to_owned(), pid });
                 }
                 Err(error) => return Err(os("lock")(error.into())),
             }
@@ -65,18 +65,18 @@ impl Lock {
         }
     }
 
-    /// The socket that the owner before has made and not removed.
+    /// What the owner before has made and not removed.
     pub(super) fn left(&self) -> Option<Made> {
         self.left
     }
 
-    /// Notes the socket that this owner has made.
+    /// Notes what this owner has made.
     pub(super) fn note(&self, made: Made) {
         self.write(&format!(" {made}"));
     }
 
-    /// Writes our pid and `rest`. Without it there is no more than a message with less in it, and a left-over is asked
-    /// whether a process listens on it.
+    /// Writes our pid and `rest`. Without it there is no more than a message with less in it, and whether a process
+    /// uses a left-over is looked at.
     fn write(&self, rest: &str) {
         if let Some(open) = self.file.descriptor() {
             let line = format!("{}{rest}", std::process::id());

@@ -3,6 +3,7 @@
 
 mod docs;
 mod ends;
+mod fifos;
 mod passing;
 mod signals;
 mod sockets;

@@ -18,14 +18,14 @@ use testkit::{names, skip, test_name};
 const SOCKET: &str = "MYELON_PROCESS_TEST_SOCKET";
 
 /// A user and a group that own nothing here.
-const STRANGER: u32 = 65534;
+pub(crate) const STRANGER: u32 = 65534;
 const GROUP: u32 = 54321;
 
 /// A folder that does not exist yet, and is removed at the end.
-struct Place(PathBuf);
+pub(crate) struct Place(pub(crate) PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(std::env::temp_dir().join(names::short()))
     }
 
@@ -33,7 +33,7 @@ impl Place {
         self.0.join("control")
     }
 
-    fn files(&self) -> usize {
+    pub(crate) fn files(&self) -> usize {
         std::fs::read_dir(&self.0).unwrap().count()
     }
 }
@@ -44,11 +44,11 @@ impl Drop for Place {
     }
 }
 
-fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-fn set_mode(path: &Path, mode: u32) {
+pub(crate) fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
@@ -71,7 +71,7 @@ fn one_process_owns_a_path_and_a_clean_end_leaves_nothing() {
     assert_eq!(
         second.to_string(),
         format!(
-            "the socket `{}` belongs to a process that runs, process {}; end it or choose another path",
+            "`{}` belongs to a process that runs, process {}; end it or choose another path",
             place.socket().display(),
             std::process::id()
         )

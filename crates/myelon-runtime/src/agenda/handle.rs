@@ -13,7 +13,23 @@ use std::time::{Duration, Instant};
 
 /// The asker of one tasklet. It learns the end once. Dropping it lets the tasklet go on, and its result is dropped.
 ///
-/// A thread can give it away. [`Tasklet`](crate::agenda::Tasklet) has examples.
+/// A thread can give it away.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, End, Handle, Tasklet, WaitError};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// let mut handle: Handle<u64> = agenda.submit(Tasklet::new("a sum", || (1..=10).sum()))?;
+/// match handle.wait(Duration::from_secs(30)) {
+///     Ok(sum) => assert_eq!(sum, 55),
+///     Err(WaitError::TimedOut { .. }) => drop(handle.cancel()), // it is not wanted any more
+///     Err(error) => eprintln!("{error}"), // "tasklet `a sum` panicked: ..."
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Handle<T> {
     job: Arc<dyn JobOf<T>>,
     shared: Arc<Shared>,
@@ -30,6 +46,21 @@ impl<T> fmt::Debug for Handle<T> {
 }
 
 /// When a tasklet was created, began and ended, and how often it has run.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Metadata, Tasklet};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// let mut handle = agenda.submit(Tasklet::new("nothing", || ()))?;
+/// handle.wait(Duration::from_secs(30))?;
+/// let Metadata { created, started, runs, .. } = handle.metadata();
+/// assert!(created <= started);
+/// assert_eq!(runs, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {

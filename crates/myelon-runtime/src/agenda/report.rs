@@ -5,6 +5,22 @@ use crate::Priority;
 use std::time::Duration;
 
 /// What the end of an agenda left.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Priority, Tasklet};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// agenda.spawn(Tasklet::new("clean up", || ()).priority(Priority::Low))?;
+/// let report = agenda.close(Duration::from_secs(5))?;
+/// for running in &report.running {
+///     eprintln!("{running}, after the budget was over");
+/// }
+/// println!("{} tasklets of low priority were left, after {:?}", report.left(Priority::Low), report.took);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CloseReport {

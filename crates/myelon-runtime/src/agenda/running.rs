@@ -8,6 +8,17 @@ use std::fmt;
 use std::time::Duration;
 
 /// A tasklet that runs.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Running};
+///
+/// let agenda = Agenda::builder().workers(2).start()?;
+/// let running: Vec<Running> = agenda.running();
+/// for Running { worker, description, since, .. } in &running {
+///     println!("worker {worker}: {description}, for {since:?}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Running {

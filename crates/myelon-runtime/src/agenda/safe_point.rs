@@ -43,7 +43,21 @@ impl fmt::Debug for Member {
     }
 }
 
-/// A party that did not stop in time.
+/// A thread that has run one thing for too long: a party that did not stop for a closure, or what a
+/// [`Watch`](crate::watchdog::Watch) has found.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, HoldUp, QuiesceError};
+/// use std::time::Duration;
+///
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// if let Err(QuiesceError::HeldUp { by, .. }) = agenda.quiesce("reload", Duration::from_millis(1), || ()) {
+///     for HoldUp { party, runs, since } in by {
+///         eprintln!("{party} has run {runs:?} for {since:?}");
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldUp {
     /// The party: a worker, a loop, an agent's runner.

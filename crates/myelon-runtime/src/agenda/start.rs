@@ -26,6 +26,14 @@ use std::time::{Duration, Instant};
 pub const WORKERS_MAX: usize = 64;
 
 /// What an agenda is made of. [`Agenda::builder`] begins one.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Sampling};
+///
+/// let agenda = Agenda::builder().workers(4).name("decoders").sampling(Sampling::OneIn16).start()?;
+/// # drop(agenda);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Builder {
     workers: usize,
@@ -96,7 +104,19 @@ impl Builder {
 /// waited for (except on one of its own workers, where a wait would never end).
 ///
 /// It stays with the part of the program that ends it; other threads, and tasklets, submit through a [`Submitter`]. The
-/// page of [the module](crate::agenda) has an example.
+/// page of [the module](crate::agenda) has a longer example.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Tasklet};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda: Agenda = Agenda::builder().workers(2).start()?;
+/// let mut sum = agenda.submit(Tasklet::new("a sum", || 6 * 7))?;
+/// assert_eq!(sum.wait(Duration::from_secs(30))?, 42);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Agenda {
     submitter: Submitter,

@@ -132,6 +132,15 @@ pub(crate) fn tables() -> Tables {
 }
 
 /// How long something took, over all samples.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Priority, Times};
+///
+/// let slow = |times: &Times| times.samples > 100 && times.p99 > std::time::Duration::from_millis(10);
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// assert!(!slow(&agenda.statistics().worker(0, Priority::High).waited));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Times {
@@ -146,6 +155,21 @@ pub struct Times {
 }
 
 /// What was counted of one priority, by one worker or outside the workers.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Counts, End, Priority, Tasklet};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// agenda.submit(Tasklet::new("a sum", || 1 + 1))?.wait(Duration::from_secs(30))?;
+/// let statistics = agenda.statistics();
+/// let counts: &Counts = statistics.worker(0, Priority::Normal);
+/// println!("{} runs, half of them waited less than {:?}", counts.runs, counts.waited.p50);
+/// assert_eq!(counts.ended(End::Done), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {

@@ -32,6 +32,20 @@ pub enum Late {
 }
 
 /// What a tasklet can know about its present run.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Run, Step, Tasklet};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// let tries = Tasklet::repeating("a third try", |run: &Run| {
+///     Ok(if run.count < 3 { Step::Again } else { Step::Done(run.count) })
+/// });
+/// assert_eq!(agenda.submit(tries)?.wait(Duration::from_secs(30))?, 3);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Run {

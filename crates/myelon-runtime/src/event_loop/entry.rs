@@ -5,6 +5,7 @@ use super::record::Record;
 use super::{Interest, LATEST, Ready, Settings, SourceState};
 use crate::timers::TimerId;
 use mio::Token;
+use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,13 @@ impl SourceId {
 
     pub(super) fn of(token: Token) -> Self {
         Self { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    }
+}
+
+/// `SLOT.GENERATION`, for reports: a text of its own for each source.
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
     }
 }
 

@@ -231,8 +231,8 @@ impl LoopHandle {
         self.calls.send(Box::new(call))
     }
 
-    /// Submits a tasklet to an agenda. `then` gets the loop and the result, in the loop's thread, in the first step of a
-    /// turn. Its panic is contained and reported like that of a handler.
+    /// Submits a tasklet to an agenda. `then` gets the loop and the result, in the loop's thread and in the first step
+    /// of a turn. Its panic is contained and reported like that of a handler.
     ///
     /// Results are never refused: as many wait as were asked for. If the loop is gone, the result is dropped. A loop
     /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended.

@@ -13,8 +13,8 @@ impl EventLoop {
     /// Makes this loop a party of the agenda's safe points, instead of those of an agenda before it. `name` is what
     /// reports of hold-ups call it.
     ///
-    /// From now on the loop stops between two handlers while a closure of [`Submitter::quiesce`] runs alone, and counts as
-    /// stopped while it sleeps. A handler that asks for a safe point itself counts as stopped. Between two calls of
+    /// From now on the loop stops between two handlers while a closure of [`Submitter::quiesce`] runs alone, and counts
+    /// as stopped while it sleeps. A handler that asks for a safe point itself counts as stopped. Between two calls of
     /// [`turn`](Self::turn) the loop does not stop, and holds the closure up: a program with a loop of its own drops
     /// this one or runs it.
     ///
@@ -28,7 +28,8 @@ impl EventLoop {
     /// event_loop.attend(&agenda, "the loop");
     /// let handle = event_loop.handle();
     /// let other = std::thread::spawn(move || {
-    ///     let swapped = agenda.quiesce("swap the model", Duration::from_secs(30), || "no handler and no tasklet runs");
+    ///     let patience = Duration::from_secs(30);
+    ///     let swapped = agenda.quiesce("swap the model", patience, || "no handler and no tasklet runs");
     ///     handle.quit();
     ///     swapped
     /// });
@@ -44,8 +45,8 @@ impl EventLoop {
         self.party = Some(agenda.as_ref().register_with(name.into(), Box::new(move || shared.runs())));
     }
 
-    /// Calls `handler` at a safe point each time that one was asked for: by
-    /// [`LoopHandle::request_quiesce`](super::LoopHandle::request_quiesce), or by an operator. For a reload, a snapshot,
+    /// Calls `handler` at a safe point each time that one was asked for, by
+    /// [`LoopHandle::request_quiesce`](super::LoopHandle::request_quiesce) or by an operator. For a reload, a snapshot,
     /// an exchange of handlers.
     ///
     /// In a loop that [attends](Self::attend) an agenda, no tasklet and no other party runs meanwhile; in another one

@@ -152,7 +152,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Asks the kernel, and sleeps for `timeout` at most; `None`: without end. A sleep counts as stopped at a safe point.
+    /// Asks the kernel, and sleeps for `timeout` at most; `None`: without end. A sleep is a rest at a safe point.
     fn sleep(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
         match self.party.take_if(|_| timeout != Some(Duration::ZERO)) {
             None => self.poll(timeout),

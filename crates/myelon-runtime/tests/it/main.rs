@@ -2,17 +2,21 @@
 #![cfg(target_os = "linux")]
 
 mod children;
+mod command_fifo;
 mod descriptors;
 mod docs;
 mod failures;
 mod generated;
 mod hosts;
+#[cfg(feature = "json-rpc")]
+mod json_rpc;
 mod many;
 mod order;
 mod other_threads;
 mod resuming;
 mod signals;
 mod sockets;
+mod terminal;
 mod timers;
 mod with_agenda;
 

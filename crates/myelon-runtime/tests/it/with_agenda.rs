@@ -295,6 +295,33 @@ fn a_watch_names_the_handler_and_the_tasklet_that_run_too_long_once_and_again_wh
     assert!(event_loop.handle().sources().iter().all(|source| source.failures == 0), "{}", event_loop.handle().dump());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watchdog_ends_the_process_of_a_handler_that_runs_too_long_and_names_it_before() {
+    use std::os::unix::process::ExitStatusExt;
+    const NAME: &str = "MYELON_TEST_HANGS";
+    if std::env::var_os(NAME).is_some() {
+        let mut event_loop = EventLoop::new().unwrap();
+        let watch = Watch::new(Duration::from_millis(2)).event_loop(&event_loop.handle(), "the loop");
+        let told = |overdue: &myelon_runtime::agenda::HoldUp| eprintln!("told: {overdue}");
+        let _watchdog = watch.abort_after(Duration::from_millis(20)).start(told).unwrap();
+        event_loop.add_timer(Duration::ZERO, "a handler that hangs", |_: &mut EventLoop, _| -> () {
+            loop {
+                std::thread::park();
+            }
+        });
+        event_loop.run().unwrap();
+        return;
+    }
+    let _watchdog = Watchdog::new(PATIENCE, "the end of a process that hangs");
+    let test = testkit::test_name!(a_watchdog_ends_the_process_of_a_handler_that_runs_too_long_and_names_it_before);
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = program.args(["--exact", test, "--nocapture"]).env(NAME, "1").output().unwrap();
+    assert_eq!(output.status.signal(), Some(6), "SIGABRT: {output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("told: the loop has run `a handler that hangs` for"), "{said}");
+}
+
 #[test]
 fn a_watchdog_tells_from_a_thread_of_its_own_and_ends_with_its_value() {
     let _watchdog = Watchdog::new(PATIENCE, "a watchdog's report");

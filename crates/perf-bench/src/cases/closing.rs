@@ -28,6 +28,9 @@ const DEPTHS: [(usize, usize); 3] = [(4096, 64), (1024, 1 << 10), (4096, 1 << 10
 /// How many consumers there are in a broadcast, and how long its events and messages.
 const CONSUMERS: [usize; 2] = [2, 4];
 const BROADCAST_BYTES: usize = 64;
+/// From this length on, round trips are also made through rings of one slot: a ring that uses the same memory for each
+/// event stays in both caches.
+const ONE_SLOT_BYTES: usize = 256 << 10;
 /// Both ways of waiting.
 const WAITS: [Waiting; 2] = [Waiting::Spin, Waiting::Default];
 /// From one event to the next, where the wait strategy is measured, in microseconds.
@@ -134,6 +137,9 @@ fn round_trips(bytes: usize) -> Vec<Entry> {
             let ring = Ring { waiting, ..Ring::new(of, bytes, slots_that_suit(of, bytes)) };
             entries.push(events(table, &column, &format!("{name}{manner}"), ring, None));
         }
+        if bytes >= ONE_SLOT_BYTES {
+            entries.push(events(table, &column, &format!("{name}, one slot"), Ring::new(of, bytes, 1), None));
+        }
     }
     entries.extend(carried(table, &column, Figure::RoundTrip, bytes, 1));
     entries
@@ -215,6 +221,7 @@ fn broadcast(consumers: usize) -> Vec<Entry> {
 /// What carries steps.
 const THROUGH: &[(Through, &str)] = &[
     (Through::Ours, "typed stream"),
+    (Through::OursShort, "typed stream, 512 KiB"),
     #[cfg(feature = "peers")]
     (Through::AlphaLargeFrames, "alpha, 64 KiB frames"),
     #[cfg(feature = "peers")]
@@ -237,7 +244,11 @@ fn steps(figure: Figure) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (form, column) in forms {
         for &(through, name) in THROUGH {
-            let is_ours = through == Through::Ours;
+            let is_ours = through.is_ours();
+            // A ring that stays in the cache is for round trips. One way it would be full at once.
+            if through == Through::OursShort && figure == Figure::OneWay {
+                continue;
+            }
             for (waiting, manner) in waits_of(is_ours) {
                 let workload = Workload::TypedStep(TypedStep { form, figure, through, waiting });
                 let judged = if through.has_threads() { Judged::Threads } else { Judged::EveryProcess };

@@ -9,6 +9,7 @@ mod way;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use disruptor_mp::DEFAULT_RECORD_RING_BYTES;
 use serde::{Deserialize, Serialize};
 
 use crate::messages::Figure;
@@ -60,6 +61,8 @@ impl Form {
 pub(crate) enum Through {
     /// A typed stream of ours.
     Ours,
+    /// The same through a ring of [`SHORT_RING_BYTES`].
+    OursShort,
     #[cfg(feature = "peers")]
     AlphaLargeFrames,
     #[cfg(feature = "peers")]
@@ -72,7 +75,14 @@ pub(crate) enum Through {
     AeronYielding,
 }
 
+/// So few bytes stay in a second-level cache. It has room for 19 steps.
+const SHORT_RING_BYTES: usize = 512 << 10;
+
 impl Through {
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursShort)
+    }
+
     /// Whether an end has threads of its own.
     pub(crate) fn has_threads(self) -> bool {
         match self {
@@ -225,28 +235,28 @@ impl TypedStep {
     }
 }
 
-/// Evaluates an expression with `$way` as the name of the type that a form through ours stands for.
+/// Evaluates an expression with `$way` as the name of the type that a form through a ring of ours stands for.
 macro_rules! with_ours {
-    ($form:expr, $way:ident => $result:expr) => {
+    ($form:expr, $ring_bytes:expr, $way:ident => $result:expr) => {
         match $form {
             Form::Bytes => {
                 type $way = Bytes;
                 $result
             }
             Form::RkyvTrusted => {
-                type $way = Typed<Trusted>;
+                type $way = Typed<Trusted, { $ring_bytes }>;
                 $result
             }
             Form::RkyvValidated => {
-                type $way = Typed<Validated>;
+                type $way = Typed<Validated, { $ring_bytes }>;
                 $result
             }
             Form::BincodeOwned => {
-                type $way = Typed<Owned<BincodeStep>>;
+                type $way = Typed<Owned<BincodeStep>, { $ring_bytes }>;
                 $result
             }
             Form::PostcardOwned => {
-                type $way = Typed<Owned<PostcardStep>>;
+                type $way = Typed<Owned<PostcardStep>, { $ring_bytes }>;
                 $result
             }
         }
@@ -279,7 +289,8 @@ macro_rules! with_plain {
 macro_rules! with_way {
     ($step:expr, $way:ident => $result:expr) => {
         match $step.through {
-            Through::Ours => with_ours!($step.form, $way => $result),
+            Through::Ours => with_ours!($step.form, DEFAULT_RECORD_RING_BYTES, $way => $result),
+            Through::OursShort => with_ours!($step.form, SHORT_RING_BYTES, $way => $result),
             #[cfg(feature = "peers")]
             Through::AlphaLargeFrames => {
                 with_plain!($step.form, crate::peers::alpha_framed::AlphaLargeFrames, $way => $result)
@@ -302,7 +313,7 @@ impl Subject for TypedStep {
     }
 
     fn is_peers(&self) -> bool {
-        self.through != Through::Ours
+        !self.through.is_ours()
     }
 
     fn produce(&self, side: &Side) -> Result<Option<Measurement>, Stop> {

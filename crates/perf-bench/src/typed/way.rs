@@ -170,9 +170,9 @@ macro_rules! impl_owned {
 impl_owned!(BincodeStep PostcardStep);
 
 /// A typed stream, whose sender encodes the step each time and whose receiver reads it like this.
-pub(crate) struct Typed<R: Reading>(PhantomData<R>);
+pub(crate) struct Typed<R: Reading, const RING_BYTES: usize = DEFAULT_RECORD_RING_BYTES>(PhantomData<R>);
 
-impl<R: Reading> Way for Typed<R> {
+impl<R: Reading, const RING_BYTES: usize> Way for Typed<R, RING_BYTES> {
     type Sender<'s> = TypedSender<R::Message>;
     type Receiver<'s> = TypedReceiver<R>;
 
@@ -181,7 +181,7 @@ impl<R: Reading> Way for Typed<R> {
     }
 
     fn create(link: &Link<'_>) -> Result<TypedSender<R::Message>, Stop> {
-        let producer = TypedProducer::build(builder(link, DEFAULT_RECORD_RING_BYTES).create())?;
+        let producer = TypedProducer::build(builder(link, RING_BYTES).create())?;
         Ok(TypedSender { producer, step: R::Message::build(), rest: Self::rest()? })
     }
 
