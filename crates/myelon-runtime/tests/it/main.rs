@@ -18,6 +18,7 @@ mod signals;
 mod sockets;
 mod terminal;
 mod timers;
+mod under_load;
 mod with_agenda;
 
 use myelon_runtime::event_loop::{EventLoop, Failure};
