@@ -24,6 +24,13 @@ impl EventLoop {
     /// It should not block, so a handler that reads or writes more than once makes the descriptor non-blocking before.
     /// It gets the loop, the source, and what is ready, and returns nothing, a [`Next`](super::Next) or a result.
     ///
+    /// The handler may replace the source by another one, and then the loop waits for the new descriptor. It answers
+    /// [`Again`](super::Next::Again), since the new one may have the number of the old one.
+    ///
+    /// A handler that accepts connections fails when the process has no descriptors left (`EMFILE`). The connection
+    /// stays in the queue of the listener, so the source is ready again at once, and the loop would not sleep. Let such
+    /// a handler [pause](Self::pause) its source and add a timer that [resumes](Self::resume) it.
+    ///
     /// # Errors
     /// See [`AddError`]. The source is dropped then.
     pub fn add<S, R, H>(

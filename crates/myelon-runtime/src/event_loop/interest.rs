@@ -61,7 +61,8 @@ pub struct Ready {
     /// The other end was closed. There may still be something to read, unless `readable` is `false`. When there is
     /// nothing, this is told once, and the source is paused after the call.
     pub hang_up: bool,
-    /// The descriptor has an error, which the next call with it returns.
+    /// The descriptor has an error, which the next call with it returns. A socket can go on after that, unless
+    /// `hang_up` is set as well.
     pub error: bool,
     /// Neither direction works any more.
     pub(super) both_closed: bool,
