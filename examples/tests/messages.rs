@@ -89,6 +89,11 @@ fn an_executor_of_a_supervisor_outlives_a_killed_and_a_stopped_worker() {
 }
 
 #[test]
+fn two_agents_sleep_at_their_doorbells_and_lose_no_number() {
+    run("agent_pair", |pid| format!("agents{pid}"));
+}
+
+#[test]
 fn a_type_is_upgraded_twice_and_no_reader_loses_a_message() {
     run("upgrade", |pid| format!("upgrade{pid}"));
 }
@@ -101,4 +106,9 @@ fn a_topology_outlives_its_workers_and_its_workers_do_not_outlive_it() {
         report.contains(", rank 1 (pid ") && report.contains(" stopped") && report.contains("broadcast 20"),
         "{report}"
     );
+}
+
+#[test]
+fn a_server_is_commanded_through_its_console() {
+    run("runtime_console", |pid| format!("runtime-console-{pid}"));
 }

@@ -9,14 +9,20 @@ mod children;
 #[cfg(target_os = "linux")]
 mod command_fifo;
 mod entry;
+mod export;
+mod export_agenda;
 mod failure;
 #[cfg(target_os = "linux")]
 mod fine;
 mod handle;
 mod handler;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod in_tokio;
 mod interest;
 #[cfg(all(target_os = "linux", feature = "json-rpc"))]
 pub mod json_rpc;
+#[cfg(target_os = "linux")]
+mod memory_pressure;
 mod next;
 mod record;
 mod safe_points;
@@ -24,9 +30,9 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod turn;
-mod wake;
 
-pub use channel::{CommandSender, Refused};
+pub use crate::requests::Refused;
+pub use channel::CommandSender;
 #[cfg(target_os = "linux")]
 pub use command_fifo::UnknownCommands;
 pub use entry::SourceId;
@@ -34,6 +40,8 @@ pub use failure::{AddError, Cause, Failure, TurnError};
 pub use handle::{Call, LoopHandle, LoopStatistics};
 pub use handler::{Due, Tick};
 pub use interest::{Interest, Ready};
+#[cfg(target_os = "linux")]
+pub use memory_pressure::{Pressure, PressureError, PressureTrigger, Stall, Stalled};
 pub use next::{IntoNext, Next};
 pub use record::{SourceKind, SourceReport, SourceState};
 pub use settings::{OnFailure, Settings};
@@ -59,6 +67,10 @@ const WAKE: Token = Token(usize::MAX);
 /// The token of the timerfd.
 #[cfg(target_os = "linux")]
 const FINE: Token = Token(usize::MAX - 1);
+
+/// The unit of epoll's timeout. A sleep that ends between two of them, and one of another reactor, needs a timerfd.
+#[cfg(target_os = "linux")]
+const COARSE: Duration = Duration::from_millis(1);
 
 /// How many events one look takes. If more are ready, the next look takes them.
 const EVENTS: usize = 1024;
@@ -126,8 +138,7 @@ impl Builder {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         #[cfg(target_os = "linux")]
-        let fine =
-            if self.resolution < Duration::from_millis(1) { Some(fine::Fine::new(poll.registry())?) } else { None };
+        let fine = if self.resolution < COARSE { Some(fine::Fine::new(poll.registry())?) } else { None };
         let now = self.clock.now();
         let shared = Arc::new(Shared::new(waker, Arc::clone(&self.clock)));
         let mut entries = Entries::default();
@@ -159,6 +170,7 @@ impl Builder {
             on_failure: None,
             on_dump: None,
             hook_panicked: None,
+            departed: Vec::new(),
         };
         Ok(event_loop)
     }
@@ -267,6 +279,8 @@ pub struct EventLoop {
     on_failure: Option<FailureHook>,
     on_dump: Option<DumpHook>,
     hook_panicked: Option<String>,
+    /// Where exporters of counters find what was removed.
+    departed: Vec<export::Departed>,
 }
 
 /// How [`EventLoop::run`] has ended.
@@ -334,6 +348,11 @@ impl EventLoop {
     /// Sets what gets the text of a dump that [`LoopHandle::request_dump`] asks for, instead of what was set before.
     pub fn on_dump(&mut self, hook: impl FnMut(&str) + 'static) {
         self.on_dump = Some(Box::new(hook));
+    }
+
+    /// The clock of its deadlines.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     fn shared(&self) -> &Arc<Shared> {

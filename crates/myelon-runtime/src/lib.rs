@@ -4,8 +4,12 @@
 //! | you want to | take |
 //! |---|---|
 //! | wait for descriptors, timers, signals, children and commands in one thread | [`event_loop`] |
+//! | let a shell command the loop by bytes on a FIFO | `EventLoop::add_command_fifo` |
+//! | answer JSON-RPC lines on a socket or on FIFOs | `event_loop::json_rpc` (feature `json-rpc`) |
 //! | run work by priority on a few threads, and stop all of it at a safe point | [`agenda`] |
+//! | write work in cycles once, and run it on a thread, in the loop or on the agenda | [`agents`] |
 //! | know which deadline is next, in a loop of your own | [`timers`] |
+//! | show what a loop does in another process | [`counters`] |
 //! | run either on a time that your test moves | [`testing::VirtualClock`] |
 //!
 //! # One turn
@@ -48,18 +52,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `json-rpc` | `event_loop::json_rpc`: commands as JSON-RPC 2.0 lines, on a Unix socket and on FIFOs (Linux) |
+//! | `tokio` | `EventLoop::run_in_tokio`: the loop as a task of a tokio runtime (Linux) |
+//!
 //! # Platforms
 //!
 //! Linux 5.4 or later. On macOS there are neither signals nor children in the loop, and a sleep ends at a millisecond.
 //!
 //! Source: RFC 0022.
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+#![cfg_attr(loom, allow(dead_code, unreachable_pub, unused_imports, reason = "a model uses only the protocols"))]
 
 pub mod agenda;
+#[cfg(not(loom))]
+pub mod agents;
 pub mod clock;
+pub mod counters;
 #[cfg(not(loom))]
 pub mod event_loop;
+#[cfg(all(test, loom))]
+mod models;
+mod primitive;
 mod priority;
+mod requests;
 pub mod testing;
 pub mod timers;
 #[cfg(not(loom))]

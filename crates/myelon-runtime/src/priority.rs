@@ -27,6 +27,16 @@ impl Priority {
     /// From the most urgent to the least.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
+    /// As programs show it.
+    #[cfg(not(loom))]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
     /// Its place in a table with one row a priority.
     pub(crate) const fn index(self) -> usize {
         self as usize

@@ -1,4 +1,4 @@
-//! A thread that names the handler or the tasklet that has run for too long.
+//! A thread that names the handler, the tasklet or the agent that has run for too long.
 //!
 //! A loop whose handler does not return serves no other source, and a worker whose tasklet does not return runs no
 //! other one. Neither can say so itself. A watchdog looks at what they run, and since when.
@@ -23,6 +23,7 @@
 //! Source: RFC 0022, "Failures".
 
 use crate::agenda::{HoldUp, Submitter};
+use crate::agents::GroupHandle;
 use crate::event_loop::LoopHandle;
 use std::borrow::Cow;
 use std::fmt;
@@ -40,6 +41,7 @@ const LOOK_EVERY_MIN: Duration = Duration::from_millis(1);
 enum Watched {
     Loop { handle: LoopHandle, name: Cow<'static, str> },
     Agenda(Submitter),
+    Agents(GroupHandle),
 }
 
 /// What runs in one thread, and how long it had run when it was told.
@@ -89,6 +91,12 @@ impl Watch {
         self
     }
 
+    /// Watches the agents of a group. In a loop or on an agenda that is watched, this names the agent too.
+    pub fn agents(mut self, group: &GroupHandle) -> Self {
+        self.watched.push(Watched::Agents(group.clone()));
+        self
+    }
+
     /// Ends the process with `abort` when something has run for this long, after it was told. For a server that is
     /// started again by a supervisor, and is of no use while it hangs. Only [`start`](Self::start) does so.
     pub fn abort_after(mut self, longest: Duration) -> Self {
@@ -131,6 +139,10 @@ impl Watch {
                 let running = submitter.shared.running().into_iter();
                 let party = |worker| format!("worker {worker} of {}", submitter.shared.name).into();
                 running.map(|running| (party(running.worker), running.description, running.since)).collect()
+            }
+            Watched::Agents(group) => {
+                let runs = group.runs().map(|(runs, since)| (format!("group {}", group.name()).into(), runs, since));
+                runs.into_iter().collect()
             }
         });
         let late = runs.filter(|(.., since)| *since > self.limit);

@@ -13,13 +13,14 @@ pub mod alloc;
 pub mod docs;
 pub mod errors;
 pub mod fork;
+pub mod mutants;
 pub mod names;
 pub mod namespace;
 pub mod process;
 mod procfs;
-#[allow(unsafe_code, reason = "forks, closes descriptors by number, and is an allocator")]
+#[allow(unsafe_code, reason = "forks, closes descriptors by number, sends values with signals, and is an allocator")]
 mod raw;
-pub use raw::close_descriptors_above;
+pub use raw::{close_descriptors_above, queue_signal};
 pub mod signatures;
 pub mod skip;
 pub mod tmpfs;

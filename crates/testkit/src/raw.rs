@@ -1,5 +1,5 @@
-//! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, and being the
-//! allocator.
+//! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, sending a
+//! signal with a value, and being the allocator.
 //!
 //! Each is one small function or type with a safe interface.
 
@@ -62,6 +62,21 @@ pub fn close_descriptors_above(last: u32) {
     // SAFETY: the call touches no memory. Code that uses a closed descriptor gets an error, which is what the caller
     // wants to see; no descriptor is opened afterwards whose number other code could close.
     unsafe { libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0) };
+}
+
+/// Sends a signal with a value. The kernel queues real-time signals, up to a limit.
+///
+/// # Errors
+/// `WouldBlock` (EAGAIN): the queue is full.
+pub fn queue_signal(pid: Pid, number: i32, value: i32) -> io::Result<()> {
+    // The integer is the first member of the union, so it is in the low bytes of the pointer on a little-endian
+    // machine.
+    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(value.cast_unsigned() as usize) };
+    // SAFETY: the call takes numbers; the receiver gets the value as a number and does not follow it.
+    match unsafe { libc::sigqueue(pid.as_raw_nonzero().get(), number, value) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Ends the process without running any of its code.

@@ -1,4 +1,5 @@
-//! A path that one process owns: the rules for its directory, and the lock file that tells a living owner from a left-over.
+//! A path that one process owns: the rules for its directory, and the lock file that tells a living owner from a
+//! left-over.
 //!
 //! - **Invariant:** what is at the path is made, replaced and removed only while the lock is held.
 
@@ -38,8 +39,8 @@ impl Place {
         &self.path
     }
 
-    /// Whether a file is at the path that may be replaced: one that the last owner has left, or one that no process uses.
-    /// The last owner held the lock, so it is gone, even if a child that it has forked keeps its file open.
+    /// Whether a file is at the path that may be replaced: one that the last owner has left, or one that no process
+    /// uses. The last owner held the lock, so it is gone, even if a child that it has forked keeps its file open.
     pub(super) fn has_left_over(
         &self,
         is_kind: impl FnOnce(&FileType) -> bool,

@@ -1,6 +1,6 @@
 //! The word that says whether an agenda accepts work.
 
-use super::primitive::{AtomicU32, Ordering, Site, fence_at, weakened};
+use crate::primitive::{AtomicU32, Ordering, Site, fence_at, weakened};
 
 /// How far an agenda has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,10 +3,10 @@
 use super::error::WaitError;
 use super::job::{JobOf, Queued, taken};
 use super::parked::Parker;
-use super::primitive::{Ordering, lock};
 use super::shared::Shared;
 use super::state::End;
 use super::worker::Local;
+use crate::primitive::{Ordering, lock};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,10 +2,10 @@
 
 use super::error::NotDone;
 use super::parked::Parker;
-use super::primitive::{AtomicU64, Mutex, Ordering, lock};
 use super::state::{Asked, End, State};
 use super::tasklet::{Answer, Late, Run, Step, TaskletError};
 use crate::Priority;
+use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 use std::any::Any;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -40,9 +40,9 @@
 //! ```
 //!
 //! Source: RFC 0023.
-#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "a model uses only the protocols"))]
 
+#[cfg(not(loom))]
+mod attended;
 mod closing;
 #[cfg(not(loom))]
 mod error;
@@ -51,12 +51,11 @@ mod handle;
 #[cfg(not(loom))]
 mod job;
 #[cfg(all(test, loom))]
-mod models;
+pub(crate) mod models;
 mod parked;
 #[cfg(not(loom))]
 mod party;
 mod picks;
-mod primitive;
 mod queue;
 #[cfg(not(loom))]
 mod report;
@@ -79,6 +78,8 @@ pub use crate::Priority;
 pub use safe_point::{HoldUp, QuiesceError};
 pub use state::End;
 
+#[cfg(not(loom))]
+pub(crate) use attended::Attended;
 #[cfg(not(loom))]
 pub use error::{NotDone, StartError, SubmitError, WaitError};
 #[cfg(not(loom))]

@@ -14,8 +14,8 @@
 //! There is one word of bits for each *floor*: the lowest priority that its sleepers would run. A worker that waits for
 //! a tasklet is called for what it may run, and for nothing else.
 
-use super::primitive::{AtomicU64, Condvar, Mutex, Ordering, Site, fence_at, lock, weakened};
 use crate::Priority;
+use crate::primitive::{AtomicU64, Condvar, Mutex, Ordering, Site, fence_at, lock, weakened};
 use crossbeam_utils::CachePadded;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;

@@ -89,6 +89,12 @@ impl Party {
         self.shared.points.look(&self.member);
     }
 
+    /// Leaves the thread to others until the result is dropped.
+    #[cfg(all(feature = "tokio", target_os = "linux", not(loom)))]
+    pub(crate) fn away(&self) -> super::safe_point::Away<'_> {
+        self.shared.points.away(&self.member)
+    }
+
     pub(crate) fn asker(&self) -> PartyAsker {
         PartyAsker(Arc::clone(&self.shared))
     }

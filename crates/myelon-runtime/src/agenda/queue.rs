@@ -3,10 +3,10 @@
 //! They stand behind [`Queue`], because crossbeam-deque cannot run under loom: models use `Mutexed`.
 
 use super::picks::{OUTSIDE_FIRST, order_of_pick};
-use super::primitive::{AtomicU64, Ordering};
-#[cfg(any(loom, test))]
-use super::primitive::{Mutex, lock};
 use crate::Priority;
+use crate::primitive::{AtomicU64, Ordering};
+#[cfg(any(loom, test))]
+use crate::primitive::{Mutex, lock};
 use crossbeam_utils::CachePadded;
 #[cfg(any(loom, test))]
 use std::collections::VecDeque;

@@ -1,8 +1,8 @@
 //! What a worker runs now, readable by every thread.
 
 use super::job::{Description, Head};
-use super::primitive::{AtomicU64, Mutex, Ordering, lock};
 use crate::Priority;
+use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;

@@ -15,7 +15,7 @@
 //! One of the two sees the other. A party that runs stops under the lock, and goes on under it; only the rest is
 //! without a lock, because workers rest often.
 
-use super::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
+use crate::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -168,15 +168,27 @@ impl SafePoints {
 
     /// Makes the calling thread a party, from now on. It must [`leave`](Self::leave) on the same thread.
     pub(crate) fn join(&self, name: Cow<'static, str>, doing: Doing) -> Arc<Member> {
+        let member = Arc::new(Member { name, state: AtomicU32::new(RUNNING), doing });
+        self.enter(&member);
+        member
+    }
+
+    fn enter(&self, member: &Arc<Member>) {
         let mut inner = lock(&self.inner);
-        while self.asks_to_stop() {
+        while self.asks_to_stop() && !self.is_inside() {
             inner = wait(&self.going, inner);
         }
-        let member = Arc::new(Member { name, state: AtomicU32::new(RUNNING), doing });
-        inner.members.push(Arc::clone(&member));
+        inner.members.push(Arc::clone(member));
         drop(inner);
-        MEMBERSHIPS.with(|all| all.borrow_mut().push((self.address(), Arc::clone(&member))));
-        member
+        MEMBERSHIPS.with(|all| all.borrow_mut().push((self.address(), Arc::clone(member))));
+    }
+
+    /// A party that leaves its thread to others for a while, until the result is dropped on the same thread. Meanwhile
+    /// it is no party, so what they do on this thread is not seen as the party's work.
+    #[cfg(all(feature = "tokio", target_os = "linux", not(loom)))]
+    pub(crate) fn away<'a>(&'a self, member: &'a Arc<Member>) -> Away<'a> {
+        self.leave(member);
+        Away(self, member)
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>) {
@@ -194,6 +206,23 @@ impl SafePoints {
         };
         // A destructor of a thread that ends comes here after the list is gone. The thread is no party then.
         MEMBERSHIPS.try_with(of_this).ok().flatten()
+    }
+
+    /// Whether the calling thread is a party.
+    pub(crate) fn is_party(&self) -> bool {
+        self.caller().is_some()
+    }
+
+    /// As [`look`](Self::look), on a thread that may be a party; returns whether it has stopped.
+    #[inline]
+    pub(crate) fn look_if_party(&self) -> bool {
+        // A closure at a safe point would wait for itself.
+        if !self.asks_to_stop() || self.is_inside() {
+            return false;
+        }
+        let Some(member) = self.caller() else { return false };
+        self.stop(&member);
+        true
     }
 
     /// Runs `sleep` on a thread that may be a party; then it counts as stopped.
@@ -329,6 +358,17 @@ impl SafePoints {
         }
         caller.state.store(RUNNING, Ordering::Relaxed);
         drop(inner);
+    }
+}
+
+/// Makes a party one again when it is dropped. If a closure runs then, it waits until that has finished.
+#[cfg(all(feature = "tokio", target_os = "linux", not(loom)))]
+pub(crate) struct Away<'a>(&'a SafePoints, &'a Arc<Member>);
+
+#[cfg(all(feature = "tokio", target_os = "linux", not(loom)))]
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.enter(self.1);
     }
 }
 

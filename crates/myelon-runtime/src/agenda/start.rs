@@ -5,7 +5,6 @@ use super::error::{StartError, SubmitError};
 use super::handle::Handle;
 use super::job::{Asker, Queued};
 use super::party::Party;
-use super::primitive::{Mutex, lock};
 use super::queue::{Board, Crossbeam};
 use super::report::{CloseError, CloseReport};
 use super::running::Running;
@@ -16,6 +15,7 @@ use super::tasklet::{Answer, Run, Tasklet};
 use super::worker::{Local, work};
 use super::{End, NotDone, Priority};
 use crate::clock::{Clock, SystemClock};
+use crate::primitive::{Mutex, lock};
 use std::borrow::Cow;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -374,6 +374,16 @@ impl Submitter {
     }
 
     /// As [`register`](Self::register), for a party that has its own record of what it does.
+    #[cfg(not(loom))]
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.shared.statistics()
+    }
+
     pub(crate) fn register_with(&self, name: Cow<'static, str>, doing: Doing) -> Party {
         Party::with_doing(Arc::clone(&self.shared), name, doing)
     }

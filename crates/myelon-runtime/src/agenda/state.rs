@@ -10,7 +10,7 @@
 //! Each step out of *waiting* is one exchange, so a cancel and a start decide between them. Two bits beside the place
 //! are the asker's: *watched* (a thread waits for the end; call it) and *abandoned* (no one will take the result).
 
-use super::primitive::{AtomicU32, Ordering, Site, weakened};
+use crate::primitive::{AtomicU32, Ordering, Site, weakened};
 
 const WAITING: u32 = 0;
 const RUNNING: u32 = 1;

@@ -3,9 +3,9 @@
 //! A worker alone writes its table, with relaxed stores. Readers never wait and never stop it; a table that is read
 //! while its worker runs can be one tasklet older in one column than in another.
 
-use super::primitive::{AtomicU64, Ordering};
 use super::state::End;
 use crate::Priority;
+use crate::primitive::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Eight columns for each power of two: a quantile is at most an eighth too high.

@@ -2,7 +2,6 @@
 
 use super::closing::Phase;
 use super::job::Queued;
-use super::primitive::{Ordering, lock};
 use super::queue::Crossbeam;
 use super::queue::{Found, Own};
 use super::safe_point::Member;
@@ -11,6 +10,7 @@ use super::state::End;
 use super::statistics::add;
 use super::tasklet::{Late, Run};
 use crate::Priority;
+use crate::primitive::{Ordering, lock};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use super::{
     AddError, Deadline, Due, EventLoop, Interest, IntoNext, LATEST, Priority, Ready, Settings, SourceId, SourceKind,
     SourceState, Tick,
 };
+use crate::primitive::Site;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
 use std::io;
@@ -310,6 +311,7 @@ impl EventLoop {
         if entry.handler.is_some() {
             self.shared().set_record(id.index, None);
         }
+        self.depart(&entry.record);
         match entry.waits {
             Waits::Descriptor { number, .. } => {
                 // If the number is another source's, the kernel has forgotten this descriptor when it was closed.
@@ -350,16 +352,24 @@ impl EventLoop {
                 entry.ready = Ready::default();
             }
             Waits::Timer { timer, deadline, period } => *timer = arm(&mut self.timers, id, *deadline, *period),
-            Waits::Idle => {
-                self.idle_later.retain(|&other| other != id);
-                if !self.idle.contains(&id) {
-                    self.idle.push_back(id);
+            // One that was paused by its own call is in no list. It has had its call if it runs now.
+            Waits::Idle if !self.idle.contains(&id) && !self.idle_later.contains(&id) => {
+                if self.current == Some(id) {
+                    self.idle_later.push(id)
+                } else {
+                    self.idle.push_back(id)
                 }
             }
-            Waits::Channel | Waits::SafePoint { .. } => {}
+            Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
-        if matches!(entry.waits, Waits::Channel) && entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+        let has_more = match entry.waits {
+            // What the handler has read and not served is not seen by the kernel.
+            Waits::Descriptor { .. } => entry.more,
+            Waits::Channel => entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)),
+            _ => false,
+        };
+        if has_more {
             self.make_ready(id);
         }
         Ok(())
@@ -420,6 +430,7 @@ pub(super) fn entry(
         state: SourceState::Waiting,
         handler: Some(handler),
         ready: Ready::default(),
+        more: false,
         ticket: 0,
         turn: 0,
         calls: 0,

@@ -2,72 +2,17 @@
 
 use super::handle::Shared;
 use super::handler::{Answer, Handler, News};
-use super::{EventLoop, IntoNext, Next, SourceId};
-use std::collections::VecDeque;
+use super::{EventLoop, IntoNext, Next, Refused, SourceId};
+use crate::primitive::Site;
+use crate::requests::Queue;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// A command that the loop did not take.
-///
-/// ```
-/// use myelon_runtime::event_loop::{EventLoop, Refused};
-///
-/// let mut event_loop = EventLoop::new()?;
-/// let (_, sender) = event_loop.add_channel(1, "orders", |_: &mut EventLoop, order: &'static str| println!("{order}"));
-/// sender.send("one").unwrap();
-/// assert_eq!(sender.send("two"), Err(Refused::Full("two"))); // try again later
-/// drop(event_loop);
-/// assert_eq!(sender.send("three"), Err(Refused::Closed("three"))); // never try again
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused<C> {
-    /// As many commands wait as the channel may have. The loop is slower than its senders; this is counted.
-    #[error("the channel is full")]
-    Full(C),
-    /// The channel was removed, or its loop is gone.
-    #[error("the channel is closed")]
-    Closed(C),
-}
-
-impl<C> Refused<C> {
-    /// The command.
-    pub fn into_command(self) -> C {
-        match self {
-            Self::Full(command) | Self::Closed(command) => command,
-        }
-    }
-}
-
-/// A command need not be printable.
-impl<C> fmt::Debug for Refused<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-struct Queue<C> {
-    commands: VecDeque<C>,
-    closed: bool,
-    /// Whether the loop knows that there are commands. Then senders need not tell it.
-    told: bool,
-    refused: u64,
-}
-
+/// What a sender has.
 struct Inner<C> {
-    queue: Mutex<Queue<C>>,
-    capacity: usize,
+    queue: Queue<C>,
     id: SourceId,
     shared: Arc<Shared>,
-}
-
-impl<C> Inner<C> {
-    fn queue(&self) -> MutexGuard<'_, Queue<C>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Sends commands to a loop, from any thread. [`EventLoop::add_channel`] makes it.
@@ -119,19 +64,8 @@ impl<C> CommandSender<C> {
     /// # Errors
     /// [`Refused`], with the command.
     pub fn send(&self, command: C) -> Result<(), Refused<C>> {
-        let mut queue = self.0.queue();
-        if queue.closed {
-            return Err(Refused::Closed(command));
-        }
-        if queue.commands.len() == self.0.capacity {
-            queue.refused += 1;
-            return Err(Refused::Full(command));
-        }
-        queue.commands.push_back(command);
-        let told = std::mem::replace(&mut queue.told, true);
-        drop(queue);
-        if !told {
-            self.0.shared.add_news(self.0.id);
+        if self.0.queue.push(command)? {
+            self.0.shared.requests.add_news(self.0.id);
         }
         Ok(())
     }
@@ -143,12 +77,12 @@ impl<C> CommandSender<C> {
 
     /// How many commands wait.
     pub fn waiting(&self) -> usize {
-        self.0.queue().commands.len()
+        self.0.queue.waiting()
     }
 
     /// How many commands came back because the channel was full.
     pub fn refused(&self) -> u64 {
-        self.0.queue().refused
+        self.0.queue.refused()
     }
 }
 
@@ -164,35 +98,26 @@ pub(super) fn channel<C: 'static, R: IntoNext, H: FnMut(&mut EventLoop, C) -> R 
     shared: Arc<Shared>,
     handler: H,
 ) -> (CommandSender<C>, Box<dyn Handler>) {
-    let queue = Queue { commands: VecDeque::new(), closed: false, told: false, refused: 0 };
-    let inner = Arc::new(Inner { queue: Mutex::new(queue), capacity, id, shared });
+    let inner = Arc::new(Inner { queue: Queue::new(capacity), id, shared });
     (CommandSender(Arc::clone(&inner)), Box::new(Receiver { inner, handler }))
 }
 
 impl<C, R: IntoNext, H: FnMut(&mut EventLoop, C) -> R> Handler for Receiver<C, H> {
     fn call(&mut self, event_loop: &mut EventLoop, _: News) -> Answer {
-        let command = self.inner.queue().commands.pop_front();
-        match command {
+        match self.inner.queue.pop() {
             Some(command) => (self.handler)(event_loop, command).into_next(),
             None => Ok(Next::Again),
         }
     }
 
-    fn has_more(&self) -> bool {
-        let mut queue = self.inner.queue();
-        queue.told = !queue.commands.is_empty();
-        queue.told
+    fn has_more(&self, look: Site) -> bool {
+        self.inner.queue.has_more(look)
     }
 }
 
 impl<C, H> Drop for Receiver<C, H> {
     fn drop(&mut self) {
-        let left = {
-            let mut queue = self.inner.queue();
-            queue.closed = true;
-            std::mem::take(&mut queue.commands)
-        };
-        // A command may have a sender in it, so the lock must be free.
-        drop(left);
+        // A command may have a sender in it, so the lock of the queue is free when it is dropped.
+        drop(self.inner.queue.close());
     }
 }

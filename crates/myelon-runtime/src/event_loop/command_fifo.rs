@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Read};
 /// How many bytes one call reads. Many commands are one call; a flood leaves the loop after its budget of calls.
 const READ_BYTES: usize = 4096;
 
-/// Bytes on a command FIFO that are no commands. They were skipped; the commands around them were obeyed. The cause of a
-/// failure of that source, so the hook of [`EventLoop::on_failure`] gets it.
+/// Bytes on a command FIFO that are no commands. They were skipped; the commands around them were obeyed. It is the
+/// cause of a failure of that source, so the hook of [`EventLoop::on_failure`] gets it.
 ///
 /// ```
 /// use myelon_process::listen::Fifo;
@@ -35,7 +35,7 @@ const READ_BYTES: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "'{}' ({first:#04x}) is no command; {count} unknown bytes were skipped now, {total} in all; the commands are D \
+    "'{}' ({first:#04x}) is no command; unknown bytes that were skipped: {count} now, {total} in all; the commands are D \
      (dump), G (quiesce), Q (quit) and X (exit)",
     first.escape_ascii()
 )]
@@ -76,9 +76,9 @@ impl EventLoop {
     /// | blank, tab, end of a line | nothing |
     /// | another one | skips it, and tells it as [`UnknownCommands`] |
     ///
-    /// So `echo DG > PATH` works from a shell. A command that comes again before the loop has obeyed it is obeyed once,
-    /// as with a [`LoopHandle`]. A writer that closes ends nothing. Unknown bytes are failures that the source survives,
-    /// whatever `settings` say; a flood of them is bounded by the budget, and by a
+    /// So `echo DG > PATH` works from a shell. A command that comes again before the loop has obeyed it is obeyed
+    /// once, as with a [`LoopHandle`]. A writer that closes ends nothing. Unknown bytes are failures that the source
+    /// survives, whatever `settings` say; a flood of them is bounded by the budget, and by a
     /// [rate limit](Settings::rate_limit) if there is one.
     ///
     /// ```

@@ -88,6 +88,8 @@ pub(super) struct Entry {
     pub(super) handler: Option<Box<dyn Handler>>,
     /// What was seen since the last call.
     pub(super) ready: Ready,
+    /// Whether the handler has said that it has more, so that it is called when a pause or a rate limit is over.
+    pub(super) more: bool,
     /// The place in the ready list that counts. Others are left from before a pause.
     pub(super) ticket: u64,
     /// The turn of the last call, and how many calls there were in it.

@@ -1,15 +1,15 @@
 //! What other threads have of a loop.
 
-use super::channel::{CommandSender, Refused};
+use super::channel::CommandSender;
 use super::record::Record;
-use super::wake::Word;
-use super::{EventLoop, SourceId, SourceReport};
+use super::{EventLoop, Refused, SourceId, SourceReport};
 use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
+use crate::primitive::{AtomicU64, Ordering};
+use crate::requests::{Requests, Wake};
 use mio::Waker;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,14 +24,18 @@ pub type Call = Box<dyn FnOnce(&mut EventLoop) + Send>;
 /// What the loop shares with its handles and channels.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) word: Word,
-    waker: Waker,
-    /// Channels with commands that the loop has not seen.
-    news: Mutex<Vec<SourceId>>,
+    pub(super) requests: Requests<Waker, SourceId>,
     records: Mutex<Vec<Option<Arc<Record>>>>,
     clock: Arc<dyn Clock>,
     pub(super) start: Instant,
     pub(super) numbers: Numbers,
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        // It fails only if its counter is full, and then the descriptor is readable already.
+        let _ = Self::wake(self);
+    }
 }
 
 /// What a loop has done. Only the loop's thread writes.
@@ -44,35 +48,8 @@ pub(super) struct Numbers {
 
 impl Shared {
     pub(super) fn new(waker: Waker, clock: Arc<dyn Clock>) -> Self {
-        let (news, records, start) = (Mutex::default(), Mutex::default(), clock.now());
-        Self { word: Word::default(), waker, news, records, clock, start, numbers: Numbers::default() }
-    }
-
-    /// Wakes the loop if it sleeps.
-    pub(super) fn wake(&self) {
-        if self.word.must_wake() {
-            self.wake_anyway();
-        }
-    }
-
-    fn wake_anyway(&self) {
-        // It fails only if its counter is full, and then the descriptor is readable already.
-        let _ = self.waker.wake();
-    }
-
-    /// A channel has its first command since the loop has found it empty.
-    pub(super) fn add_news(&self, channel: SourceId) {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
-        self.wake();
-    }
-
-    pub(super) fn has_news(&self) -> bool {
-        !self.news.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// Exchanges the news for an empty list.
-    pub(super) fn swap_news(&self, list: &mut Vec<SourceId>) {
-        std::mem::swap(list, &mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+        let (requests, start) = (Requests::new(waker), clock.now());
+        Self { requests, records: Mutex::default(), clock, start, numbers: Numbers::default() }
     }
 
     pub(super) fn set_record(&self, index: u32, record: Option<Arc<Record>>) {
@@ -94,13 +71,14 @@ impl Shared {
         }
     }
 
+    pub(super) fn records(&self) -> Vec<Arc<Record>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().flatten().cloned().collect()
+    }
+
     pub(super) fn reports(&self) -> Vec<SourceReport> {
-        let records: Vec<_> = {
-            let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-            records.iter().flatten().cloned().collect()
-        };
         let now = self.clock.now().saturating_duration_since(self.start);
-        records.iter().map(|record| record.report(now)).collect()
+        self.records().iter().map(|record| record.report(now)).collect()
     }
 
     /// The description of the source whose handler runs, and for how long.
@@ -191,7 +169,7 @@ pub struct LoopHandle {
 impl LoopHandle {
     /// Ends the present sleep of the loop, or the next one if it does not sleep now.
     pub fn wake(&self) {
-        self.shared.wake_anyway();
+        self.shared.requests.wake();
     }
 
     /// Asks the loop for a dump: the hook of [`EventLoop::on_dump`] gets it in the loop's thread, between two handlers.
@@ -218,8 +196,7 @@ impl LoopHandle {
     }
 
     fn ask(&self, flag: u32) {
-        self.shared.word.ask(flag);
-        self.shared.wake();
+        self.shared.requests.ask(flag);
     }
 
     /// Runs `call` in the loop's thread, before timers and descriptors. So other threads add, pause and remove sources.

@@ -1,6 +1,7 @@
 //! A source's handler, with what it owns.
 
 use super::{EventLoop, IntoNext, Next, Ready};
+use crate::primitive::Site;
 use std::any::Any;
 use std::error::Error;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -60,8 +61,14 @@ pub(super) trait Handler {
         false
     }
 
-    /// Whether a channel has more. If not, its next sender tells the loop.
-    fn has_more(&self) -> bool {
+    /// Whether a channel has more, after a call or a pause, which `look` names. If not, its next sender tells the loop.
+    fn has_more(&self, _look: Site) -> bool {
+        false
+    }
+
+    /// Whether the kernel tells each event of that descriptor once, to the first that looks. Then it is not armed
+    /// again: there is no level to look for.
+    fn tells_each_event_once(&self) -> bool {
         false
     }
 

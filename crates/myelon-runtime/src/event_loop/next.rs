@@ -11,7 +11,8 @@ pub enum Next {
     /// I have read or written until `WouldBlock`: call me when something comes. From an idle source: call me when the
     /// loop has worked and is idle again.
     Drained,
-    /// Call me again, in this turn if my budget permits it.
+    /// Call me again, in this turn if my budget permits it. If the source is paused or has reached its rate limit: when
+    /// that is over, also if nothing new is there.
     More,
     /// Do not wait for me until [`EventLoop::resume`](super::EventLoop::resume).
     Pause,

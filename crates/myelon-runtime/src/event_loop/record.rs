@@ -1,8 +1,8 @@
 //! What a source has done, readable from every thread, also while its handler runs.
 
 use super::{Settings, SourceId};
+use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub enum SourceKind {
     Idle,
     /// A safe point that is asked for.
     SafePoint,
+    /// Tasks that wait for memory.
+    MemoryPressure,
 }
 
 impl fmt::Display for SourceKind {
@@ -36,6 +38,7 @@ impl fmt::Display for SourceKind {
             Self::Channel => "channel",
             Self::Idle => "idle",
             Self::SafePoint => "safe point",
+            Self::MemoryPressure => "pressure",
         })
     }
 }
@@ -140,6 +143,11 @@ impl Record {
     pub(super) fn fail(&self, error: String) {
         add(&self.failures, 1);
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Calls, failures, total and worst time in nanoseconds.
+    pub(super) fn counts(&self) -> [u64; 4] {
+        [&self.calls, &self.failures, &self.total, &self.worst].map(|number| number.load(Ordering::Relaxed))
     }
 
     pub(super) fn set_deadline(&self, after_start: Option<Duration>) {

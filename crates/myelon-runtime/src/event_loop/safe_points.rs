@@ -79,7 +79,7 @@ impl EventLoop {
 
     /// Calls what waits for a safe point, if one was asked for.
     pub(super) fn serve_safe_point(&mut self) -> usize {
-        if self.shared().word.take(QUIESCE) == 0 {
+        if self.shared().requests.take(QUIESCE) == 0 {
             return 0;
         }
         let mut longest = Duration::ZERO;

@@ -22,6 +22,7 @@ use super::{
     Cause, Deadline, EventLoop, Failure, LATEST, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick,
     TurnError, WAKE,
 };
+use crate::primitive::Site;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
 use std::any::Any;
@@ -46,6 +47,49 @@ pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + 
     })
 }
 
+/// How long a turn may sleep.
+pub(super) struct Nap {
+    /// Until when on the loop's clock; `None`: until something happens, or it may not sleep.
+    until: Option<Instant>,
+    /// How long that really is.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// How a run ends. The flag *quit* stays set until the end, so a run that is given up meanwhile leaves the request.
+#[derive(Default)]
+pub(super) struct Ending {
+    drain_until: Option<Instant>,
+}
+
+impl Ending {
+    pub(super) fn drains(&self) -> bool {
+        self.drain_until.is_some()
+    }
+
+    pub(super) fn longest_sleep(&self) -> Duration {
+        if self.drains() { Duration::ZERO } else { Duration::MAX }
+    }
+
+    /// Whether the run is over after a turn that has called `served` handlers.
+    pub(super) fn after_turn(&mut self, event_loop: &EventLoop, served: usize) -> Option<RunEnd> {
+        let end = if event_loop.asked(EXIT) {
+            RunEnd::Exit
+        } else if let Some(until) = self.drain_until {
+            let drained = served == 0 && !event_loop.has_work();
+            if !drained && Instant::now() < until {
+                return None;
+            }
+            RunEnd::Quit { drained }
+        } else {
+            // A second request does not prolong it.
+            self.drain_until = event_loop.asked(QUIT).then(|| Instant::now() + event_loop.drain.min(LATEST));
+            return None;
+        };
+        event_loop.shared().requests.take(EXIT | QUIT);
+        Some(end)
+    }
+}
+
 impl EventLoop {
     /// Runs until [`LoopHandle::quit`](super::LoopHandle::quit) or [`LoopHandle::exit`](super::LoopHandle::exit) is
     /// called, before or meanwhile.
@@ -56,29 +100,13 @@ impl EventLoop {
         if self.in_turn {
             return Err(TurnError::Nested);
         }
-        let mut drain_until = None;
+        let mut ending = Ending::default();
         loop {
-            let longest = if drain_until.is_some() { Duration::ZERO } else { Duration::MAX };
-            self.draining = drain_until.is_some();
-            let served = self.turn(longest);
+            self.draining = ending.drains();
+            let served = self.turn(ending.longest_sleep());
             self.draining = false;
-            let served = served?;
-            if self.asked(EXIT) {
-                self.shared().word.take(EXIT | QUIT);
-                return Ok(RunEnd::Exit);
-            }
-            if self.shared().word.take(QUIT) != 0 && drain_until.is_none() {
-                // A second request does not prolong it.
-                drain_until = Some(Instant::now() + self.drain.min(LATEST));
-                continue;
-            }
-            if let Some(until) = drain_until {
-                if served == 0 && !self.has_work() {
-                    return Ok(RunEnd::Quit { drained: true });
-                }
-                if Instant::now() >= until {
-                    return Ok(RunEnd::Quit { drained: false });
-                }
+            if let Some(end) = ending.after_turn(self, served?) {
+                return Ok(end);
             }
         }
     }
@@ -97,6 +125,11 @@ impl EventLoop {
             return Err(TurnError::Nested);
         }
         let looked = self.look(longest_sleep);
+        self.serve_what_was_seen(looked)
+    }
+
+    /// The part of a turn after its sleep.
+    pub(super) fn serve_what_was_seen(&mut self, looked: std::io::Result<()>) -> Result<usize, TurnError> {
         self.in_turn = true;
         let served = looked.map(|()| self.serve_all());
         self.in_turn = false;
@@ -107,49 +140,55 @@ impl EventLoop {
         }
     }
 
-    fn asked(&self, flags: u32) -> bool {
-        self.shared().word.asked() & flags != 0
+    pub(super) fn asked(&self, flags: u32) -> bool {
+        self.shared().requests.asked() & flags != 0
     }
 
     /// Whether a turn would find something without looking at descriptors.
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.ready.iter().any(|list| !list.is_empty())
-            || self.shared().has_news()
+            || self.shared().requests.has_news()
             || self.asked(DUMP | QUIESCE)
             || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
     }
 
     /// Sleeps if there is nothing to do, and takes what has happened.
     fn look(&mut self, longest: Duration) -> std::io::Result<()> {
+        let nap = self.begin_look(longest);
+        self.sleep(nap.timeout)?;
+        self.end_look(nap);
+        Ok(())
+    }
+
+    /// Begins a turn: says how long it may sleep. If it may, the word says that the loop sleeps.
+    pub(super) fn begin_look(&mut self, longest: Duration) -> Nap {
         self.turns += 1;
         add(&self.shared().numbers.turns, 1);
+        let mut nap = Nap { until: None, timeout: Some(Duration::ZERO) };
         let nothing = longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty);
-        let mut until = None;
-        let mut timeout = Some(Duration::ZERO);
-        if nothing {
-            self.shared().word.announce_sleep();
-            // The second look, after the word.
-            if !self.shared().has_news() && !self.asked(DUMP | QUIESCE | QUIT | EXIT) {
-                add(&self.shared().numbers.sleeps, 1);
-                let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
-                until = match (self.timers.next_wake(), longest) {
-                    (Some(wake), Some(longest)) => Some(wake.min(longest)),
-                    (wake, longest) => wake.or(longest),
-                };
-                timeout = self.clock.real_sleep(until);
-            }
+        if nothing && self.shared().requests.may_sleep() {
+            add(&self.shared().numbers.sleeps, 1);
+            let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };
+            nap.until = match (self.timers.next_wake(), longest) {
+                (Some(wake), Some(longest)) => Some(wake.min(longest)),
+                (wake, longest) => wake.or(longest),
+            };
+            nap.timeout = self.clock.real_sleep(nap.until);
         }
-        self.sleep(timeout)?;
-        self.shared().word.awake();
-        if let Some(until) = until
+        nap
+    }
+
+    /// The sleep is over, and the kernel was asked: takes what has happened.
+    pub(super) fn end_look(&mut self, nap: Nap) {
+        self.shared().requests.awake();
+        if let Some(until) = nap.until
             && self.events.is_empty()
-            && !self.shared().has_news()
+            && !self.shared().requests.has_news()
         {
             self.clock.slept_until(until);
         }
         self.now = self.clock.now();
         self.take_events();
-        Ok(())
     }
 
     /// Asks the kernel, and sleeps for `timeout` at most; `None`: without end. A sleep is a rest at a safe point.
@@ -164,11 +203,11 @@ impl EventLoop {
         }
     }
 
-    fn poll(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+    pub(super) fn poll(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
         #[cfg(target_os = "linux")]
         let timeout = match &mut self.fine {
-            Some(fine) => fine.arm(timeout)?,
-            None => timeout,
+            Some(fine) if self.timers.resolution() < super::COARSE => fine.arm(timeout)?,
+            _ => timeout,
         };
         match self.poll.poll(&mut self.events, timeout) {
             // A signal with a handler, or a debugger. The turn goes on, with nothing.
@@ -235,7 +274,7 @@ impl EventLoop {
 
     fn take_news(&mut self) {
         let mut news = std::mem::take(&mut self.news);
-        self.shared().swap_news(&mut news);
+        self.shared().requests.swap_news(&mut news);
         for id in news.drain(..) {
             if self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Waiting) {
                 self.make_ready(id);
@@ -245,7 +284,7 @@ impl EventLoop {
     }
 
     fn serve_dump(&mut self) {
-        if self.shared().word.take(DUMP) == 0 {
+        if self.shared().requests.take(DUMP) == 0 {
             return;
         }
         let Some(mut hook) = self.on_dump.take() else { return };
@@ -440,6 +479,7 @@ impl EventLoop {
     /// Does what a handler has answered.
     fn follow(&mut self, id: SourceId, next: Next, news: News) {
         let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.more = next == Next::More;
         // A handler that has paused its own source, or has resumed it since, has decided already.
         let decided = entry.state != SourceState::Running;
         match next {
@@ -483,7 +523,7 @@ impl EventLoop {
             return;
         }
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.handler.as_ref().is_some_and(|handler| handler.has_more()) {
+        if entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterCall)) {
             self.make_ready(id);
         } else {
             entry.set_state(SourceState::Waiting);
@@ -510,6 +550,9 @@ impl EventLoop {
         }
         entry.ready = Ready::default();
         entry.set_state(SourceState::Waiting);
+        if entry.handler.as_ref().is_some_and(|handler| handler.tells_each_event_once()) {
+            return;
+        }
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
             let registry = self.poll.registry();

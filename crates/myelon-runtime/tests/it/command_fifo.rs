@@ -150,10 +150,10 @@ fn an_unknown_byte_is_told_and_skipped_and_the_commands_around_it_are_obeyed() {
     assert_eq!(
         *console.told.borrow(),
         [
-            "commands: '?' (0x3f) is no command; 2 unknown bytes were skipped now, 2 in all; the commands are D (dump), \
-             G (quiesce), Q (quit) and X (exit)",
-            "commands: '\\xff' (0xff) is no command; 1 unknown bytes were skipped now, 3 in all; the commands are D \
+            "commands: '?' (0x3f) is no command; unknown bytes that were skipped: 2 now, 2 in all; the commands are D \
              (dump), G (quiesce), Q (quit) and X (exit)",
+            "commands: '\\xff' (0xff) is no command; unknown bytes that were skipped: 1 now, 3 in all; the commands \
+             are D (dump), G (quiesce), Q (quit) and X (exit)",
         ]
     );
     let report = console.event_loop.report(console.source).expect("the source survives it");

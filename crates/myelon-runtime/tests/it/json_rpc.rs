@@ -673,6 +673,71 @@ fn answers_that_no_process_reads_wait_in_the_fifo_and_requests_wait_for_them() {
 }
 
 #[test]
+fn lines_that_were_read_before_the_answers_had_to_wait_are_served_without_further_input() {
+    let (server, input, output) = with_fifos();
+    let request =
+        |id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "long", "params": [50_000]}).to_string() + "\n";
+    std::fs::write(&input, (0..20).map(request).collect::<String>()).unwrap();
+    let waits = || server.handle.sources().iter().any(|source| source.description == "by files: room for answers");
+    eventually("the answers wait for room", PATIENCE, waits).unwrap();
+    let mut answers = BufReader::new(File::open(&output).unwrap()).lines();
+    for id in 0..20 {
+        let answer: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], id);
+    }
+    server.end();
+}
+
+#[test]
+fn a_rate_limit_delays_lines_that_were_read_already_and_loses_none() {
+    let place = Place::new();
+    let mut event_loop = EventLoop::builder().clock(myelon_runtime::testing::VirtualClock::new()).build().unwrap();
+    let methods = Methods::new();
+    let settings = myelon_runtime::event_loop::Settings::new("console").rate_limit(2, Duration::from_secs(1));
+    let listener = Listener::bind(place.path("console"), Access::Owner).unwrap();
+    event_loop.add_json_rpc(listener, methods.clone(), settings).unwrap();
+    let mut client = Client::new(UnixStream::connect(place.path("console")).unwrap());
+    let _watchdog = watchdog("a client with a rate limit");
+    let before = event_loop.now();
+    (0..10).for_each(|_| client.send(r#"{"jsonrpc":"2.0","id":1,"method":"quiesce"}"#));
+    while methods.counts().requests < 10 {
+        event_loop.turn(Duration::MAX).unwrap();
+    }
+    assert!(event_loop.now() - before >= Duration::from_secs(4));
+}
+
+#[test]
+fn a_paused_client_is_served_on_when_it_is_resumed() {
+    let server = Server::with(|event_loop, methods, _| {
+        let handle = event_loop.handle();
+        methods.add("pause", "pauses its own client for a moment", move |event_loop, _| {
+            let client = event_loop.current().unwrap();
+            event_loop.pause(client);
+            let resume = move |event_loop: &mut EventLoop, _| event_loop.resume(client).map(drop);
+            event_loop.add_timer(Duration::from_millis(1), "resumes the client", resume);
+            Ok(handle.statistics().turns > 0)
+        });
+    });
+    let mut client = server.client();
+    let line = |id, method| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"}}\n");
+    client.stream.write_all((line(1, "pause") + &line(2, "quiesce")).as_bytes()).unwrap();
+    assert_eq!(client.answer().unwrap()["id"], 1);
+    assert_eq!(client.answer().unwrap()["id"], 2);
+    server.end();
+}
+
+#[test]
+fn notifications_of_a_client_that_has_gone_are_served() {
+    let server = Server::new();
+    let mut client = server.client();
+    (0..100).for_each(|_| client.send(r#"{"jsonrpc":"2.0","method":"quiesce"}"#));
+    client.stream.write_all(br#"{"jsonrpc":"2.0","method":"quit"}"#).unwrap();
+    drop(client);
+    let ended = server.thread.join().unwrap();
+    assert_eq!((ended.end, ended.counts.notifications), (RunEnd::Quit { drained: true }, 101));
+}
+
+#[test]
 fn bytes_of_any_kind_are_answered_with_lines_of_json() {
     use proptest::prelude::*;
     let server = Server::new();

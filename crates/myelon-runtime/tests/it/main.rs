@@ -3,14 +3,18 @@
 
 mod children;
 mod command_fifo;
+mod counters;
 mod descriptors;
 mod docs;
 mod failures;
 mod generated;
 mod hosts;
+#[cfg(feature = "tokio")]
+mod in_tokio;
 #[cfg(feature = "json-rpc")]
 mod json_rpc;
 mod many;
+mod memory_pressure;
 mod order;
 mod other_threads;
 mod resuming;

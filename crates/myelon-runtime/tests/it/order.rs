@@ -3,7 +3,8 @@
 use crate::{log, settle};
 use myelon_runtime::event_loop::{EventLoop, Interest, Next, Priority, Ready, Settings};
 use myelon_runtime::testing::VirtualClock;
-use std::io::{PipeReader, Write, pipe};
+use std::cell::Cell;
+use std::io::{PipeReader, Read, Write, pipe};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -119,4 +120,49 @@ fn a_rate_limit_holds_and_ends_with_its_interval() {
         assert!(three[1][0] - three[0][0] >= Duration::from_secs(1));
     }
     assert!(calls.len() > 9, "it goes on: {} calls", calls.len());
+}
+
+#[test]
+fn an_idle_source_that_has_paused_itself_is_called_again_when_it_is_resumed() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&calls);
+    let id = event_loop.add_idle("idle", move |_: &mut EventLoop| {
+        count.set(count.get() + 1);
+        Next::Pause
+    });
+    for expected in 1..=3 {
+        event_loop.turn(Duration::ZERO).unwrap();
+        event_loop.turn(Duration::ZERO).unwrap();
+        assert_eq!(calls.get(), expected, "one call for each time that it is resumed");
+        event_loop.resume(id).unwrap();
+    }
+}
+
+#[test]
+fn a_handler_that_has_more_is_called_after_a_rate_limit_or_a_pause_also_if_nothing_new_is_there() {
+    let mut event_loop = EventLoop::builder().clock(VirtualClock::new()).build().unwrap();
+    let (reader, mut writer) = pipe().unwrap();
+    writer.write_all(b"12345678").unwrap();
+    let served = log();
+    let kept = Rc::clone(&served);
+    let mut read = Vec::new();
+    let handler = move |_: &mut EventLoop, reader: &mut PipeReader, ready: Ready| {
+        if ready.readable && read.is_empty() {
+            read = vec![0; 8];
+            reader.read_exact(&mut read).unwrap();
+        }
+        kept.borrow_mut().push(read.remove(0));
+        if read.is_empty() { Next::Drained } else { Next::More }
+    };
+    let settings = Settings::new("reads all and serves one by one").rate_limit(3, Duration::from_secs(1));
+    let id = event_loop.add(reader, Interest::Readable, settings, handler).unwrap();
+    settle(&mut event_loop);
+    assert_eq!(*served.borrow(), b"123");
+    event_loop.pause(id);
+    event_loop.resume(id).unwrap();
+    for _ in 0..10 {
+        event_loop.turn(Duration::from_secs(60)).unwrap();
+    }
+    assert_eq!(*served.borrow(), b"12345678", "each once, and no call when there is no more");
 }

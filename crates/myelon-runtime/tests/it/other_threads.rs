@@ -58,6 +58,28 @@ fn a_full_channel_gives_the_command_back_and_counts_it() {
     assert_eq!(sender.waiting(), 0, "what waited is dropped with the channel");
 }
 
+/// The handler is out of its entry while it runs, so the look after the pause is made when it has returned.
+#[test]
+fn a_channel_whose_handler_pauses_and_resumes_it_keeps_its_commands() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let seen = log();
+    let kept = Rc::clone(&seen);
+    let (_, sender) = event_loop.add_channel(8, "orders", move |event_loop: &mut EventLoop, order: u32| {
+        kept.borrow_mut().push(order);
+        let own = event_loop.current().unwrap();
+        event_loop.pause(own);
+        event_loop.resume(own).unwrap();
+    });
+    for order in [1, 2] {
+        sender.send(order).unwrap();
+    }
+    event_loop.turn(Duration::ZERO).unwrap();
+    event_loop.turn(Duration::ZERO).unwrap();
+    sender.send(3).unwrap();
+    event_loop.turn(Duration::ZERO).unwrap();
+    assert_eq!(*seen.borrow(), [1, 2, 3]);
+}
+
 #[test]
 fn commands_stay_in_a_paused_channel() {
     let mut event_loop = EventLoop::new().unwrap();
@@ -161,7 +183,7 @@ fn a_dump_is_asked_for_from_outside_and_has_every_source() {
     for part in ["calls from other threads", "an hour; due in", "fails often", "last error: two\\nlines"] {
         assert!(dump.contains(part), "no `{part}` in:\n{dump}");
     }
-    assert_eq!(dump.lines().count(), 4, "one line for the loop and one a source:\n{dump}");
+    assert_eq!(dump.lines().count(), 5, "one line for the loop and one a source:\n{dump}");
 }
 
 #[test]

@@ -47,9 +47,6 @@ type Ring<F = Stamped> = Heap<F>;
 /// Slots of every model: the fewest with which a batch and a wrap differ.
 const CAPACITY: usize = 2;
 
-/// The variable with the number of the `Site` that the models of this process lack; not set in an ordinary run.
-const MUTANT_VARIABLE: &str = "MYELON_TEST_MUTANT";
-
 // The messages of the models' assertions. The table of mutants asks for one of these, or for one of loom's own
 // findings.
 const LAPPED: &str = "a gating consumer was lapped";
@@ -70,8 +67,8 @@ const LEFTOVER: &str = "an event of a group that was never whole was visible";
 /// Runs `model` in every schedule with at most `preemptions` preemptions (`None`: in every schedule). The model returns
 /// how far it got, and at least one schedule must reach `goal`: a model in which nothing happens shows nothing.
 fn explore(preemptions: Option<usize>, goal: i64, model: impl Fn() -> i64 + Send + Sync + 'static) {
-    if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
-        MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
+    if let Some(site) = testkit::mutants::lacking() {
+        MUTANT.store(site, Ordering::Relaxed);
     }
     let furthest = Arc::new(AtomicU8::new(0));
     let reached = Arc::clone(&furthest);

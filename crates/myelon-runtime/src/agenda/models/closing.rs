@@ -6,7 +6,7 @@ use crate::agenda::state::{End, State};
 use loom::thread::spawn;
 
 #[test]
-pub(super) fn what_is_accepted_while_the_agenda_closes_has_an_end() {
+pub(crate) fn what_is_accepted_while_the_agenda_closes_has_an_end() {
     explore(3, || {
         let (bench, _) = bench(1);
         let (closing, state) = (Arc::new(Closing::new()), Arc::new(State::new()));

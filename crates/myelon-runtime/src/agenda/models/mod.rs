@@ -1,42 +1,26 @@
 //! loom models of the agenda: every schedule, within the bounds given.
 //!
-//! There is one file per claim; `mutants` shows that each fence and each second look is needed. The queues are
-//! [`Mutexed`]: crossbeam-deque has no loom support. What runs beside it is the code that every build runs.
-//!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test -p myelon-runtime --lib --release models`.
+//! There is one file per claim; the table in [`crate::models`] shows that each fence and each second look is needed.
+//! The queues are [`Mutexed`]: crossbeam-deque has no loom support. What runs beside it is the code of every build.
 
-mod closing;
-mod mutants;
-mod park;
-mod quiesce;
-mod state;
+pub(crate) mod closing;
+pub(crate) mod park;
+pub(crate) mod quiesce;
+pub(crate) mod state;
 
 use super::parked::Parked;
-use super::primitive::MUTANT;
 use super::queue::{Board, Found, Mutexed, Own};
 use crate::Priority;
+use crate::models::explore;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Which mutant a process models.
-const MUTANT_VARIABLE: &str = "MYELON_TEST_RUNTIME_MUTANT";
-
 /// A tasklet was started and cancelled.
-const TWICE: &str = "it ended twice or not at all";
+pub(crate) const TWICE: &str = "it ended twice or not at all";
 /// A tasklet was accepted and has no end.
-const FORGOTTEN: &str = "it was accepted and forgotten";
+pub(crate) const FORGOTTEN: &str = "it was accepted and forgotten";
 /// Something ran beside a closure at a safe point.
-const BESIDE: &str = "a tasklet ran beside the closure";
-
-/// Runs `model` in every schedule with at most that many preemptions.
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    if let Ok(site) = std::env::var(MUTANT_VARIABLE) {
-        MUTANT.store(site.parse().expect("the number of a site"), Ordering::Relaxed);
-    }
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(model);
-}
+pub(crate) const BESIDE: &str = "a tasklet ran beside the closure";
 
 /// Queues and sleepers.
 struct Bench {

@@ -4,7 +4,7 @@ use super::*;
 use loom::thread::spawn;
 
 #[test]
-pub(super) fn a_worker_that_sleeps_is_woken_by_a_submission() {
+pub(crate) fn a_worker_that_sleeps_is_woken_by_a_submission() {
     explore(3, || {
         let (bench, mut owned) = bench(1);
         let working = {
@@ -43,18 +43,18 @@ fn the_rest_reaches_the_other_worker(from_outside: bool) {
 }
 
 #[test]
-pub(super) fn two_submissions_reach_two_workers() {
+pub(crate) fn two_submissions_reach_two_workers() {
     the_rest_reaches_the_other_worker(false);
 }
 
 #[test]
-pub(super) fn a_wake_spreads() {
+pub(crate) fn a_wake_spreads() {
     the_rest_reaches_the_other_worker(true);
 }
 
 /// What a worker pushes into its own queue is stolen by a worker that sleeps.
 #[test]
-pub(super) fn what_a_worker_pushes_wakes_a_thief() {
+pub(crate) fn what_a_worker_pushes_wakes_a_thief() {
     explore(3, || {
         let (bench, mut owned) = bench(2);
         let thief = {
@@ -70,7 +70,7 @@ pub(super) fn what_a_worker_pushes_wakes_a_thief() {
 
 /// A thief and the owner take from one queue: each tasklet goes to one of them.
 #[test]
-pub(super) fn what_is_stolen_is_not_popped() {
+pub(crate) fn what_is_stolen_is_not_popped() {
     explore(3, || {
         let (bench, mut owned) = bench(2);
         let own = owned.remove(0);

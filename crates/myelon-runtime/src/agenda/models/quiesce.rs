@@ -3,6 +3,7 @@
 use super::*;
 use crate::agenda::parked::Parker;
 use crate::agenda::safe_point::{Member, SafePoints};
+use crate::requests::models::{FIRST, asked};
 use loom::sync::atomic::AtomicU32;
 use loom::thread::{spawn, yield_now};
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl Table {
 }
 
 #[test]
-pub(super) fn a_closure_is_alone_with_a_party_that_rests_in_between() {
+pub(crate) fn a_closure_is_alone_with_a_party_that_rests_in_between() {
     explore(3, || {
         let table = Table::new();
         let party = table.party(|table, member| {
@@ -64,7 +65,7 @@ pub(super) fn a_closure_is_alone_with_a_party_that_rests_in_between() {
 
 /// The party sleeps until the closure has run: the closure must not wait for it.
 #[test]
-pub(super) fn a_party_that_rests_does_not_hold_up_a_closure() {
+pub(crate) fn a_party_that_rests_does_not_hold_up_a_closure() {
     explore(3, || {
         let table = Table::new();
         let parker = Arc::new(Parker::new());
@@ -88,7 +89,7 @@ pub(super) fn a_party_that_rests_does_not_hold_up_a_closure() {
 
 /// The party works until the closure has run: it must see that it is asked.
 #[test]
-pub(super) fn a_party_that_works_on_stops_at_its_next_look() {
+pub(crate) fn a_party_that_works_on_stops_at_its_next_look() {
     explore(2, || {
         let table = Table::new();
         let party = table.party(|table, member| {
@@ -106,7 +107,7 @@ pub(super) fn a_party_that_works_on_stops_at_its_next_look() {
 }
 
 #[test]
-pub(super) fn two_closures_do_not_run_at_once() {
+pub(crate) fn two_closures_do_not_run_at_once() {
     explore(3, || {
         let table = Table::new();
         let other = {
@@ -121,7 +122,7 @@ pub(super) fn two_closures_do_not_run_at_once() {
 
 /// A party asks while another thread asks. Each counts the party as stopped.
 #[test]
-pub(super) fn a_party_that_asks_does_not_hold_up_another_that_asks() {
+pub(crate) fn a_party_that_asks_does_not_hold_up_another_that_asks() {
     explore(2, || {
         let table = Table::new();
         let party = table.party(|table, member| {
@@ -139,7 +140,7 @@ pub(super) fn a_party_that_asks_does_not_hold_up_another_that_asks() {
 
 /// A worker that sleeps, one tasklet that is submitted, one closure.
 #[test]
-pub(super) fn a_tasklet_that_is_submitted_during_a_closure_runs_before_or_after_it() {
+pub(crate) fn a_tasklet_that_is_submitted_during_a_closure_runs_before_or_after_it() {
     explore(2, || {
         let table = Table::new();
         let (bench, mut owned) = bench(1);
@@ -161,6 +162,33 @@ pub(super) fn a_tasklet_that_is_submitted_during_a_closure_runs_before_or_after_
         table.quiesce();
         submitting.join().unwrap();
         worker.join().unwrap();
+        table.assert_changes(2);
+    });
+}
+
+/// A loop that sleeps until the closure has asked it for something: the closure must not wait for it, and what it asked
+/// for is done after it.
+#[test]
+pub(crate) fn a_loop_that_sleeps_does_not_hold_up_a_closure_that_asks_it() {
+    explore(3, || {
+        let table = Table::new();
+        let asked = asked();
+        let of_loop = Arc::clone(&asked);
+        let party = table.party(move |table, member| {
+            while of_loop.take(FIRST) == 0 {
+                of_loop.look_with(|sleep| table.points.rest(member, sleep));
+            }
+            table.points.look(member);
+            table.change();
+        });
+        table
+            .points
+            .quiesce("change and ask".into(), Duration::MAX, || {
+                table.change();
+                asked.ask(FIRST);
+            })
+            .unwrap();
+        party.join().unwrap();
         table.assert_changes(2);
     });
 }

@@ -6,7 +6,7 @@ use crate::agenda::state::{End, State};
 use loom::thread::spawn;
 
 #[test]
-pub(super) fn a_tasklet_is_started_or_cancelled() {
+pub(crate) fn a_tasklet_is_started_or_cancelled() {
     explore(3, || {
         let state = Arc::new(State::new());
         let cancelling = {
@@ -21,7 +21,7 @@ pub(super) fn a_tasklet_is_started_or_cancelled() {
 
 /// Between two runs a tasklet can be cancelled, and then does not run again.
 #[test]
-pub(super) fn a_repeating_tasklet_is_cancelled_once_between_runs() {
+pub(crate) fn a_repeating_tasklet_is_cancelled_once_between_runs() {
     explore(3, || {
         let state = Arc::new(State::new());
         let cancelling = {
@@ -42,7 +42,7 @@ pub(super) fn a_repeating_tasklet_is_cancelled_once_between_runs() {
 }
 
 #[test]
-pub(super) fn a_thread_that_waits_for_the_end_is_called() {
+pub(crate) fn a_thread_that_waits_for_the_end_is_called() {
     explore(3, || {
         let state = Arc::new(State::new());
         let parker = Arc::new(Parker::new());

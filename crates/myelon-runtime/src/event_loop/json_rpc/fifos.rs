@@ -74,8 +74,9 @@ impl EventLoop {
                 Step::More => Next::More,
                 Step::Input => Next::Drained,
                 Step::Room => {
-                    event_loop.resume_when_writable(Rc::clone(&output), of_room.clone())?;
-                    Next::Pause
+                    event_loop.pause_until_writable(Rc::clone(&output), of_room.clone())?;
+                    // There may be nothing to read then, and lines that were read already.
+                    Next::More
                 }
                 // A FIFO that is open for reading and writing has no end.
                 Step::Over => Next::Remove,
@@ -84,8 +85,8 @@ impl EventLoop {
         self.add(input, Interest::Readable, settings, handler)
     }
 
-    /// Resumes the source whose handler runs when there is room in the FIFO.
-    fn resume_when_writable(&mut self, output: Rc<Fifo>, settings: Settings) -> Result<(), AddError> {
+    /// Pauses the source whose handler runs, until there is room in the FIFO.
+    fn pause_until_writable(&mut self, output: Rc<Fifo>, settings: Settings) -> Result<(), AddError> {
         let Some(input) = self.current else { return Ok(()) };
         let handler = move |event_loop: &mut EventLoop, _: &mut Rc<Fifo>, _: Ready| {
             event_loop.resume(input)?;
@@ -93,7 +94,10 @@ impl EventLoop {
         };
         match self.add(output, Interest::Writable, settings, handler) {
             // The source was resumed meanwhile, and there was no room yet.
-            Ok(_) | Err(AddError::Twice { .. }) => Ok(()),
+            Ok(_) | Err(AddError::Twice { .. }) => {
+                self.pause(input);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
-//! The agenda's door to atomics, locks and fences: `std`'s in every build, loom's in a model.
+//! The only door to atomics, locks and fences: `std`'s in every build, loom's in a model.
 //!
-//! Each fence and each second look that the agenda depends on has a name. A model can take out one at a time, and must
-//! then fail.
+//! Each ordering, fence, second look and exchange on which the agenda and the loop depend has a name. A model can take
+//! out one at a time, and must then fail.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the one place of this crate for atomics
 
 use std::sync::PoisonError;
@@ -12,10 +12,14 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::Ordering;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
+#[cfg(not(loom))]
+pub(crate) type AtomicBool = core::sync::atomic::AtomicBool;
+#[cfg(not(loom))]
+pub(crate) type AtomicU8 = core::sync::atomic::AtomicU8;
 #[cfg(not(loom))]
 pub(crate) type AtomicU32 = core::sync::atomic::AtomicU32;
 #[cfg(not(loom))]
@@ -23,11 +27,11 @@ pub(crate) type AtomicU64 = core::sync::atomic::AtomicU64;
 
 #[cfg(not(loom))]
 #[inline(always)]
-fn fence(ordering: Ordering) {
+pub(crate) fn fence(ordering: Ordering) {
     core::sync::atomic::fence(ordering);
 }
 
-/// What the lock protects. A panic of a user's closure never happens while a lock of the agenda is in an intermediate
+/// What the lock protects. A panic of a user's closure never happens while a lock of this crate is in an intermediate
 /// state, so a poisoned lock is as good as any other.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -76,6 +80,34 @@ pub(crate) enum Site {
     LookBeforeEach,
     /// That a second asker waits until the first has finished.
     OneAsker,
+    /// The fence of a thread that asks something of a loop, between its request and its look at *sleeping*: SeqCst.
+    RequestFence,
+    /// The loop's fence between *sleeping* and its second look: SeqCst.
+    SleepFence,
+    /// The loop's second look, at the flags and the news.
+    SleepSecondLook,
+    /// That of several threads that see *sleeping*, the one that takes it wakes the loop.
+    WakeTaken,
+    /// That a flag is added to those that are set, in one step.
+    FlagsMerged,
+    /// That the loop takes flags from those that are set, in one step.
+    FlagsTaken,
+    /// A flag that is set: Release.
+    FlagRelease,
+    /// The loop's taking of a flag: Acquire.
+    FlagAcquire,
+    /// That the loop takes and empties the list of channels with news in one step.
+    NewsTaken,
+    /// That a command is put into a queue in the step that has found it open, with room.
+    AcceptedAtOnce,
+    /// That *told* is reset in the step that has found the queue empty.
+    UntoldAtOnce,
+    /// That a queue is closed in the step that has emptied it.
+    ClosedAtOnce,
+    /// The loop's look at a queue after it has handled a command.
+    MoreAfterCall,
+    /// The loop's look at a queue after a pause.
+    MoreAfterPause,
 }
 
 /// The ordering at `site`: `strong`, except in the model of that mutant.
