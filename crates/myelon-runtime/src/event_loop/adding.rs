@@ -363,14 +363,13 @@ impl EventLoop {
             Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
-        let has_more = match entry.waits {
-            // What the handler has read and not served is not seen by the kernel.
-            Waits::Descriptor { .. } => entry.more,
-            Waits::Channel => entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)),
-            _ => false,
-        };
-        if has_more {
-            self.make_ready(id);
+        let has_more = entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause));
+        match entry.waits {
+            // What the handler has read and not served is not seen by the kernel. It is called in the next turn, which
+            // looks first, so it is also told what the kernel sees.
+            Waits::Descriptor { .. } if entry.more => self.shared().requests.add_news(id),
+            Waits::Channel if has_more => self.make_ready(id),
+            _ => {}
         }
         Ok(())
     }

@@ -508,13 +508,16 @@ impl EventLoop {
     /// A handler that has paused and resumed its own source could not be asked then whether it has more, and does not
     /// get around its rate limit.
     fn follow_own_resume(&mut self, id: SourceId) {
-        let Some(entry) = self.entries.get(id).filter(|entry| entry.state == SourceState::Waiting) else { return };
+        let Some(entry) = self.entries.get(id) else { return };
+        let (state, more) = (entry.state, entry.more);
         match entry.waits {
-            Waits::Channel => self.follow_channel(id),
-            Waits::Descriptor { .. } => {
-                self.limit(id);
+            Waits::Channel if state == SourceState::Waiting => self.follow_channel(id),
+            Waits::Descriptor { .. } if matches!(state, SourceState::Waiting | SourceState::Ready) => {
+                if !self.limit(id) && more && state == SourceState::Waiting {
+                    self.make_ready(id);
+                }
             }
-            Waits::Timer { .. } | Waits::Idle | Waits::SafePoint { .. } => {}
+            _ => {}
         }
     }
 
