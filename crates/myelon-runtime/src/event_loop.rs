@@ -81,6 +81,9 @@ const CALLS: usize = 1024;
 /// For how long a loop that was asked to quit serves what is ready, if it has no other setting.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// A hundred years: as late as a deadline can be.
+const LATEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How a loop is built.
 ///
 /// ```

@@ -198,13 +198,13 @@ impl<T> Drop for Handle<T> {
 /// Sleeps on a thread that is no worker.
 fn sleep_until_ended(job: &Queued, until: Option<Instant>) -> Option<End> {
     let state = &job.head().state;
-    PARKER.with(|parker| {
-        *lock(&job.head().watcher) = Some(Arc::clone(parker));
-        let mut ended = state.watch();
-        while ended.is_none() && until.is_none_or(|until| Instant::now() < until) {
-            parker.park(until);
-            ended = state.ended();
-        }
-        ended
-    })
+    // A destructor of a thread that ends may wait when the thread has no place any more.
+    let parker = PARKER.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Parker::new()));
+    *lock(&job.head().watcher) = Some(Arc::clone(&parker));
+    let mut ended = state.watch();
+    while ended.is_none() && until.is_none_or(|until| Instant::now() < until) {
+        parker.park(until);
+        ended = state.ended();
+    }
+    ended
 }

@@ -192,7 +192,8 @@ impl SafePoints {
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>) {
-        MEMBERSHIPS.with(|all| all.borrow_mut().retain(|(_, other)| !Arc::ptr_eq(other, member)));
+        // A loop in a variable of the thread can be dropped after this list.
+        let _ = MEMBERSHIPS.try_with(|all| all.borrow_mut().retain(|(_, other)| !Arc::ptr_eq(other, member)));
         lock(&self.inner).members.retain(|other| !Arc::ptr_eq(other, member));
         self.stopped.notify_all();
     }
@@ -200,7 +201,11 @@ impl SafePoints {
     /// The calling thread, if it is a party.
     fn caller(&self) -> Option<Arc<Member>> {
         let address = self.address();
-        MEMBERSHIPS.with(|all| all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member)))
+        let of_this = |all: &RefCell<Vec<(usize, Arc<Member>)>>| {
+            all.borrow().iter().find(|(of, _)| *of == address).map(|(_, member)| Arc::clone(member))
+        };
+        // A destructor of a thread that ends comes here after the list is gone. The thread is no party then.
+        MEMBERSHIPS.try_with(of_this).ok().flatten()
     }
 
     /// Whether the calling thread is a party.

@@ -44,8 +44,8 @@ impl Timekeeper {
     }
 
     pub(crate) fn ns(&self, at: Instant) -> u64 {
-        // 2^64 ns are 584 years.
-        at.saturating_duration_since(self.origin).as_nanos() as u64 + 1
+        // 2^64 ns are 584 years; what is later counts as that.
+        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     pub(crate) fn instant(&self, ns: u64) -> Instant {

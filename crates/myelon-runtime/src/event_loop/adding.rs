@@ -6,8 +6,8 @@ use super::handler::{Handler, Idling, Owned, Raw, Ticking};
 use super::record::Record;
 use super::turn::contained;
 use super::{
-    AddError, Cause, Deadline, Due, EventLoop, Interest, IntoNext, OnFailure, Priority, Ready, Settings, SourceId,
-    SourceKind, SourceState, Tick,
+    AddError, Deadline, Due, EventLoop, Interest, IntoNext, LATEST, Priority, Ready, Settings, SourceId, SourceKind,
+    SourceState, Tick,
 };
 use crate::primitive::Site;
 use mio::unix::SourceFd;
@@ -24,6 +24,13 @@ impl EventLoop {
     /// `handler` is called when `interest` is there, and as long as it is there: it need not read everything at once.
     /// It should not block, so a handler that reads or writes more than once makes the descriptor non-blocking before.
     /// It gets the loop, the source, and what is ready, and returns nothing, a [`Next`](super::Next) or a result.
+    ///
+    /// The handler may replace the source by another one, and then the loop waits for the new descriptor. It answers
+    /// [`Again`](super::Next::Again), since the new one may have the number of the old one.
+    ///
+    /// A handler that accepts connections fails when the process has no descriptors left (`EMFILE`). The connection
+    /// stays in the queue of the listener, so the source is ready again at once, and the loop would not sleep. Let such
+    /// a handler [pause](Self::pause) its source and add a timer that [resumes](Self::resume) it.
     ///
     /// # Errors
     /// See [`AddError`]. The source is dropped then.
@@ -257,16 +264,13 @@ impl EventLoop {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.step = step;
         }
-        if let Some(closed) = self.by_number.insert(descriptor, id) {
-            self.fail(closed, &Cause::Reused(descriptor), OnFailure::Remove);
-            self.remove(closed);
-        }
+        self.own_number(descriptor, id);
         Ok(id)
     }
 
     /// Whether a source that is not registered with the kernel now keeps this descriptor open. (The kernel refuses one
     /// that is registered.) A raw source may have been closed, so its number may be that of another file.
-    fn owns_paused(&self, descriptor: RawFd) -> bool {
+    pub(super) fn owns_paused(&self, descriptor: RawFd) -> bool {
         let other = self.by_number.get(&descriptor).and_then(|&id| self.entries.get(id));
         let other = other.filter(|other| matches!(other.state, SourceState::Paused | SourceState::Limited));
         other.is_some_and(|other| other.handler.as_ref().is_none_or(|handler| handler.owns()))
@@ -304,7 +308,10 @@ impl EventLoop {
     /// The handler of a source that is out of the loop now; `Some(None)` if it runs.
     fn take_out(&mut self, id: SourceId) -> Option<Option<Box<dyn Handler>>> {
         let entry = self.entries.remove(id)?;
-        self.shared().set_record(id.index, None);
+        // As long as its handler runs, other threads see that.
+        if entry.handler.is_some() {
+            self.shared().set_record(id.index, None);
+        }
         self.depart(&entry.record);
         // A destructor may take long, and belongs to no call.
         self.recent = None;
@@ -339,6 +346,13 @@ impl EventLoop {
     pub(super) fn wait_again(&mut self, id: SourceId) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
         self.recent = None;
+        if entry.handler.is_some()
+            && let Some(over) = entry.limited_until(self.now)
+        {
+            // A pause does not end the interval.
+            self.wait_for_the_limit(id, over);
+            return Ok(());
+        }
         match &mut entry.waits {
             Waits::Descriptor { number, interest } => {
                 self.poll.registry().register(&mut SourceFd(number), id.token(), interest.to_mio())?;
@@ -356,21 +370,18 @@ impl EventLoop {
             Waits::Channel | Waits::Idle | Waits::SafePoint { .. } => {}
         }
         entry.set_state(SourceState::Waiting);
-        let has_more = match entry.waits {
-            // What the handler has read and not served is not seen by the kernel.
-            Waits::Descriptor { .. } => entry.more,
-            Waits::Channel => entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause)),
-            _ => false,
-        };
-        if has_more {
-            self.make_ready(id);
+        let has_more = entry.handler.as_ref().is_some_and(|handler| handler.has_more(Site::MoreAfterPause));
+        match entry.waits {
+            // What the handler has read and not served is not seen by the kernel. It is called in the next turn, which
+            // looks first, so it is also told what the kernel sees.
+            Waits::Descriptor { .. } if entry.more => self.shared().requests.add_news(id),
+            Waits::Channel if has_more => self.make_ready(id),
+            _ => {}
         }
         Ok(())
     }
 
     fn instant_of(&self, due: Due) -> Instant {
-        /// A hundred years: as late as a deadline can be.
-        const LATEST: Duration = Duration::from_secs(100 * 365 * 86_400);
         match due {
             Due::At(instant) => instant,
             Due::In(duration) => self.now() + duration.min(LATEST),
@@ -430,8 +441,8 @@ pub(super) fn entry(
         ticket: 0,
         turn: 0,
         calls: 0,
-        rate: settings
-            .rate_limit
-            .map(|(limit, interval)| Box::new(Rate { limit, interval, began: now, calls: 0, over: None })),
+        rate: settings.rate_limit.map(|(limit, interval)| {
+            Box::new(Rate { limit, interval: interval.min(LATEST), began: now, calls: 0, over: None })
+        }),
     }
 }

@@ -117,6 +117,13 @@ impl Entry {
         self.state = state;
         self.record.set_state(state);
     }
+
+    /// When the present interval of the rate limit ends, if the limit is reached.
+    pub(super) fn limited_until(&self, now: Instant) -> Option<Instant> {
+        let rate = self.rate.as_ref()?;
+        let over = rate.began + rate.interval;
+        (rate.calls >= rate.limit && now < over).then_some(over)
+    }
 }
 
 /// Where a source is. With ten thousand sources an event finds none of them in the cache, so what it reads of its own

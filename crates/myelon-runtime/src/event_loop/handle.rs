@@ -63,6 +63,16 @@ impl Shared {
         records[index] = record;
     }
 
+    /// Forgets a source that was removed while its handler ran, unless another one has its place.
+    pub(super) fn forget(&self, id: SourceId) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = records.get_mut(id.index as usize)
+            && record.as_ref().is_some_and(|record| record.id == id)
+        {
+            *record = None;
+        }
+    }
+
     pub(super) fn records(&self) -> Vec<Arc<Record>> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().flatten().cloned().collect()

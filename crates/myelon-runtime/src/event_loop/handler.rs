@@ -50,8 +50,14 @@ pub(super) trait Handler {
         None
     }
 
-    /// Whether there is nothing to read from that descriptor.
-    fn nothing_to_read(&self) -> bool {
+    /// Whether there is nothing to read from that descriptor, of which `ready` was told.
+    fn nothing_to_read(&self, ready: Ready) -> bool {
+        let _ = ready;
+        false
+    }
+
+    /// Whether that descriptor is a socket.
+    fn is_socket(&self) -> bool {
         false
     }
 
@@ -96,9 +102,14 @@ impl<S: AsFd + 'static, R: IntoNext, H: FnMut(&mut EventLoop, &mut S, Ready) -> 
         Some(self.source.as_fd().as_raw_fd())
     }
 
-    fn nothing_to_read(&self) -> bool {
+    fn nothing_to_read(&self, _: Ready) -> bool {
         // What does not know the number has no bytes.
         rustix::io::ioctl_fionread(self.source.as_fd()).map_or(true, |bytes| bytes == 0)
+    }
+
+    fn is_socket(&self) -> bool {
+        use rustix::fs::{FileType, fstat};
+        fstat(self.source.as_fd()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_socket())
     }
 
     fn owns(&self) -> bool {
@@ -130,8 +141,12 @@ impl<R: IntoNext, H: FnMut(&mut EventLoop, Ready) -> R> Handler for Raw<H> {
         Some(self.descriptor)
     }
 
-    fn nothing_to_read(&self) -> bool {
+    fn nothing_to_read(&self, ready: Ready) -> bool {
         use nix::sys::socket::{MsgFlags, recv};
+        if ready.error {
+            // The look would take the error, which is the handler's to read.
+            return false;
+        }
         // Without an owner there is no safe call for the number of bytes. A byte of a socket can be looked at.
         match recv(self.descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
             Ok(bytes) => bytes == 0,
@@ -139,6 +154,11 @@ impl<R: IntoNext, H: FnMut(&mut EventLoop, Ready) -> R> Handler for Raw<H> {
             Err(nix::errno::Errno::ENOTSOCK) => false,
             Err(_) => true,
         }
+    }
+
+    fn is_socket(&self) -> bool {
+        use nix::sys::socket::{SockaddrStorage, getsockname};
+        !matches!(getsockname::<SockaddrStorage>(self.descriptor), Err(nix::errno::Errno::ENOTSOCK))
     }
 }
 

@@ -61,10 +61,14 @@ pub struct Ready {
     /// The other end was closed. There may still be something to read, unless `readable` is `false`. When there is
     /// nothing, this is told once, and the source is paused after the call.
     pub hang_up: bool,
-    /// The descriptor has an error, which the next call with it returns.
+    /// The descriptor has an error, which the next call with it returns. A socket can go on after that, unless
+    /// `hang_up` is set as well.
     pub error: bool,
     /// Neither direction works any more.
     pub(super) both_closed: bool,
+    /// There is an error, and no other sign of an end. For a pipe this is its end. A socket can go on: the error may be
+    /// one of a datagram, or a message in its queue of errors.
+    pub(super) closed_by_error: bool,
 }
 
 impl Ready {
@@ -74,9 +78,10 @@ impl Ready {
             readable: event.is_readable(),
             writable: event.is_writable(),
             exceptional: event.is_priority(),
-            hang_up: read_closed || write_closed,
+            hang_up: read_closed,
             error: event.is_error(),
             both_closed: read_closed && write_closed,
+            closed_by_error: write_closed && !read_closed,
         }
     }
 
@@ -88,6 +93,7 @@ impl Ready {
             hang_up: self.hang_up || later.hang_up,
             error: self.error || later.error,
             both_closed: self.both_closed || later.both_closed,
+            closed_by_error: self.closed_by_error || later.closed_by_error,
         }
     }
 

@@ -9,7 +9,7 @@
 
 use super::adding::step_of;
 use super::handler::{Answer, Handler, News};
-use super::{AddError, EventLoop, Interest, IntoNext, Next, Settings, SourceId, SourceKind};
+use super::{AddError, EventLoop, Interest, IntoNext, Next, Ready, Settings, SourceId, SourceKind};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::any::Any;
@@ -263,7 +263,7 @@ impl<R: IntoNext, H: FnMut(&mut EventLoop, Pressure) -> R> Handler for Watched<H
         Some(self.file.as_raw_fd())
     }
 
-    fn nothing_to_read(&self) -> bool {
+    fn nothing_to_read(&self, _: Ready) -> bool {
         true
     }
 

@@ -19,10 +19,12 @@ use super::handle::{DUMP, EXIT, QUIESCE, QUIT};
 use super::handler::News;
 use super::record::add;
 use super::{
-    Cause, Deadline, EventLoop, Failure, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick, TurnError, WAKE,
+    Cause, Deadline, EventLoop, Failure, LATEST, Next, OnFailure, Ready, RunEnd, SourceId, SourceState, Tick,
+    TurnError, WAKE,
 };
 use crate::primitive::Site;
 use mio::unix::SourceFd;
+use rustix::io::Errno;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,7 +82,7 @@ impl Ending {
             RunEnd::Quit { drained }
         } else {
             // A second request does not prolong it.
-            self.drain_until = event_loop.asked(QUIT).then(|| Instant::now() + event_loop.drain);
+            self.drain_until = event_loop.asked(QUIT).then(|| Instant::now() + event_loop.drain.min(LATEST));
             return None;
         };
         event_loop.shared().requests.take(EXIT | QUIT);
@@ -346,6 +348,7 @@ impl EventLoop {
                     }
                 }
                 Deadline::Timer(id) => {
+                    self.record_deadline(id, expired.id);
                     self.call(id, News::Tick(Tick { deadline: expired.deadline, missed: expired.missed }));
                     served += 1;
                 }
@@ -354,18 +357,32 @@ impl EventLoop {
         served
     }
 
+    /// A periodic timer has its next deadline already.
+    fn record_deadline(&self, id: SourceId, timer: crate::timers::TimerId) {
+        if let (Some(entry), Some(next)) = (self.entries.get(id), self.timers.deadline(timer)) {
+            entry.record.set_deadline(Some(next.saturating_duration_since(self.shared().start)));
+        }
+    }
+
     fn serve_idle(&mut self) -> usize {
         let mut served = 0;
-        for id in std::mem::take(&mut self.idle) {
-            if self.entries.get(id).is_none() {
-                continue;
+        for _ in 0..self.idle.len() {
+            if self.stopped() {
+                break;
             }
-            if self.stopped() || self.entries.get(id).is_some_and(|entry| entry.state == SourceState::Paused) {
-                self.idle_later.push(id);
-                continue;
+            let Some(&id) = self.idle.front() else { break };
+            let Some(entry) = self.entries.get_mut(id) else { break };
+            if std::mem::replace(&mut entry.turn, self.turns) == self.turns {
+                // It was called in this turn, so all after it were as well, or are new.
+                break;
             }
-            self.call(id, News::Idle);
-            served += 1;
+            let paused = entry.state == SourceState::Paused;
+            self.idle.pop_front();
+            // A paused one comes back into the list when it is resumed.
+            if !paused {
+                self.call(id, News::Idle);
+                served += 1;
+            }
         }
         served
     }
@@ -379,7 +396,7 @@ impl EventLoop {
         }
         entry.calls += 1;
         if let Some(rate) = &mut entry.rate {
-            if now.saturating_duration_since(rate.began) >= rate.interval {
+            if rate.calls == 0 || now.saturating_duration_since(rate.began) >= rate.interval {
                 (rate.began, rate.calls) = (now, 0);
             }
             rate.calls += 1;
@@ -387,8 +404,13 @@ impl EventLoop {
         let news = match entry.waits {
             Waits::Descriptor { interest, .. } => {
                 let mut ready = entry.ready;
-                if ready.ends(interest) && entry.handler.as_ref().is_some_and(|handler| handler.nothing_to_read()) {
-                    ready.readable = false;
+                if let Some(handler) = &entry.handler {
+                    // These ask the descriptor, and so the `as_fd` of the source.
+                    let asked = |question: &dyn Fn() -> bool| contained(question).unwrap_or(false);
+                    ready.hang_up |= ready.closed_by_error && !asked(&|| handler.is_socket());
+                    if ready.ends(interest) && asked(&|| handler.nothing_to_read(ready)) {
+                        ready.readable = false;
+                    }
                 }
                 News::Ready(ready)
             }
@@ -433,20 +455,30 @@ impl EventLoop {
                 };
                 let record = removed.as_ref().or_else(|| self.entries.get(id).map(|entry| &entry.record));
                 let record = Arc::clone(record.expect("a source that is out has left its record"));
-                record.fail(cause.to_string());
+                record.fail(text_of(&cause));
                 (next, Some((record, cause, policy)))
             }
         };
         match self.entries.get_mut(id) {
             Some(entry) => {
-                let number = handler.descriptor();
+                // A handler that is removed may have given its descriptor away.
+                let number = if next == Next::Remove { Ok(None) } else { contained(|| handler.descriptor()) };
                 entry.handler = Some(handler);
-                self.follow_descriptor(id, number);
-                self.follow(id, next, news);
+                match number {
+                    Ok(number) => {
+                        self.follow_descriptor(id, number);
+                        self.follow(id, next, news);
+                    }
+                    Err(payload) => {
+                        self.fail(id, &Cause::of_panic(&*payload), OnFailure::Remove);
+                        self.remove_contained(id);
+                    }
+                }
             }
             // It has removed itself.
             None => {
                 self.recent = None;
+                self.shared().forget(id);
                 if let (Err(payload), Some(record)) = (contained(|| drop(handler)), removed) {
                     record.fail(Cause::of_panic(&*payload).to_string());
                 }
@@ -454,6 +486,8 @@ impl EventLoop {
         }
         if let Some((record, cause, policy)) = failure {
             self.tell(id, record.description(), &cause, policy);
+            // The destructor of an error may panic as well.
+            let _ = contained(|| drop(cause));
         }
     }
 
@@ -465,11 +499,7 @@ impl EventLoop {
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
-            // A channel that was resumed could not be asked for more, since its handler was running.
-            _ if decided && entry.state == SourceState::Waiting && matches!(entry.waits, Waits::Channel) => {
-                self.follow_channel(id);
-            }
-            _ if decided => {}
+            _ if decided => self.follow_own_resume(id),
             Next::Pause => drop(self.pause(id)),
             Next::Again | Next::Drained | Next::More => match entry.waits {
                 Waits::Timer { timer, period: None, .. } if self.timers.get(timer).is_none() => {
@@ -487,6 +517,23 @@ impl EventLoop {
                     self.follow_ready(id, next, ready);
                 }
             },
+        }
+    }
+
+    /// A handler that has paused and resumed its own source could not be asked then whether it has more, and does not
+    /// get around its rate limit.
+    fn follow_own_resume(&mut self, id: SourceId) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let (state, more) = (entry.state, entry.more);
+        match entry.waits {
+            Waits::Channel if state == SourceState::Waiting => self.follow_channel(id),
+            Waits::Descriptor { .. } if matches!(state, SourceState::Waiting | SourceState::Ready) => {
+                let limited = self.limit(id);
+                if more && !limited && state == SourceState::Waiting {
+                    self.make_ready(id);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -513,11 +560,13 @@ impl EventLoop {
         if self.limit(id) {
             return;
         }
-        if next == Next::More {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let owns = entry.handler.as_ref().is_some_and(|handler| handler.owns());
+        // Only the kernel knows whether there is still something in a raw pipe whose other end is closed.
+        if next == Next::More && (owns || !told.ends(interest)) {
             self.make_ready(id);
             return;
         }
-        let Some(entry) = self.entries.get_mut(id) else { return };
         entry.ready = Ready::default();
         entry.set_state(SourceState::Waiting);
         if entry.handler.as_ref().is_some_and(|handler| handler.tells_each_event_once()) {
@@ -526,7 +575,12 @@ impl EventLoop {
         // An end that is not told yet comes again, also if everything was read: the handler may not have read it.
         if next == Next::Again || told.ends(interest) {
             self.recent = None;
-            let again = self.poll.registry().reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
+            let registry = self.poll.registry();
+            let mut again = registry.reregister(&mut SourceFd(&number), id.token(), interest.to_mio());
+            if owns && again.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::NOENT)) {
+                // Its handler has replaced the descriptor by one with the same number.
+                again = registry.register(&mut SourceFd(&number), id.token(), interest.to_mio());
+            }
             if let Err(error) = again {
                 self.lose(id, error);
             }
@@ -540,13 +594,22 @@ impl EventLoop {
         if rate.calls < rate.limit {
             return false;
         }
-        rate.over = Some(self.timers.insert(rate.began + rate.interval, Deadline::LimitOver(id)));
+        let over = rate.began + rate.interval;
         if let Waits::Descriptor { number, .. } = entry.waits {
             let _ = self.poll.registry().deregister(&mut SourceFd(&number));
         }
-        entry.set_state(SourceState::Limited);
-        self.recent = None;
+        self.wait_for_the_limit(id, over);
         true
+    }
+
+    /// It is in no epoll until then.
+    pub(super) fn wait_for_the_limit(&mut self, id: SourceId, over: Instant) {
+        self.recent = None;
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.set_state(SourceState::Limited);
+        if let Some(rate) = &mut entry.rate {
+            rate.over = Some(self.timers.insert(over, Deadline::LimitOver(id)));
+        }
     }
 
     fn wait_again_or_lose(&mut self, id: SourceId) {
@@ -571,11 +634,24 @@ impl EventLoop {
             // If it was closed, the kernel has forgotten it already.
             let _ = self.poll.registry().deregister(&mut SourceFd(&before));
         }
-        self.by_number.insert(now, id);
-        if in_epoll
-            && let Err(error) = self.poll.registry().register(&mut SourceFd(&now), id.token(), interest.to_mio())
-        {
-            self.lose(id, error);
+        let registered = if self.owns_paused(now) {
+            Err(Errno::EXIST.into())
+        } else if in_epoll {
+            self.poll.registry().register(&mut SourceFd(&now), id.token(), interest.to_mio())
+        } else {
+            Ok(())
+        };
+        match registered {
+            Ok(()) => self.own_number(now, id),
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    /// Notes that a descriptor is of this source. One that had it before has closed it.
+    pub(super) fn own_number(&mut self, number: i32, id: SourceId) {
+        if let Some(closed) = self.by_number.insert(number, id).filter(|closed| *closed != id) {
+            self.fail(closed, &Cause::Reused(number), OnFailure::Remove);
+            self.remove_contained(closed);
         }
     }
 
@@ -585,7 +661,7 @@ impl EventLoop {
         self.remove_contained(id);
     }
 
-    fn remove_contained(&mut self, id: SourceId) {
+    pub(super) fn remove_contained(&mut self, id: SourceId) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
         if let Err(payload) = contained(|| self.remove(id)) {
             let cause = Cause::of_panic(&*payload);
@@ -597,7 +673,7 @@ impl EventLoop {
     /// Counts and tells a failure that is not one of the handler.
     pub(super) fn fail(&mut self, id: SourceId, cause: &Cause, then: OnFailure) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
-        record.fail(cause.to_string());
+        record.fail(text_of(cause));
         self.tell(id, record.description(), cause, then);
     }
 
@@ -608,6 +684,11 @@ impl EventLoop {
             self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
         }
     }
+}
+
+/// What an error of a handler says. Its `Display` may panic.
+fn text_of(cause: &Cause) -> String {
+    contained(|| cause.to_string()).unwrap_or_else(|_| "an error whose text cannot be written: it panics".to_owned())
 }
 
 /// Puts an entry at the end of its list.

@@ -2,6 +2,7 @@
 
 mod balance;
 mod closing;
+mod dying_threads;
 mod ends;
 mod forked;
 mod idle;

@@ -1,16 +1,20 @@
 //! Everything at once: errors, panics, cancels, deadlines, waits, safe points, a close. Each tasklet has one end.
 //!
-//! `AGENDA_STRESS` says how many tasklets (100 000), `AGENDA_SEED` which ones; the test prints both.
+//! `AGENDA_STRESS` says how many tasklets (100 000), `AGENDA_SEED` which ones; the test prints both. It also runs in a
+//! process that may allocate 128 MiB.
 
 use crate::{PATIENCE, Watchdog};
 use myelon_runtime::agenda::{
     Agenda, End, Handle, Late, NotDone, Priority, QuiesceError, Sampling, Step, Submitter, Tasklet, TaskletError,
     WaitError,
 };
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use testkit::process::{Respawn, is_victim, say};
+use testkit::test_name;
 
 /// A small generator of numbers that look random.
 #[derive(Clone, Copy)]
@@ -179,6 +183,35 @@ fn setting(name: &str, default: u64) -> u64 {
 // what was counted is what has happened.
 #[test]
 fn every_tasklet_ends_in_exactly_one_way() {
+    stress();
+}
+
+/// What the process may allocate, with the stacks of its threads.
+const MEMORY_MAX_BYTES: u64 = 128 << 20;
+
+#[test]
+#[ignore = "runs as a victim"]
+fn victim_with_little_memory() {
+    if !is_victim() {
+        return;
+    }
+    let mut limit = getrlimit(Resource::Data);
+    limit.current = Some(MEMORY_MAX_BYTES);
+    setrlimit(Resource::Data, limit).unwrap();
+    stress();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    say(&format!("ONE END FOR EACH {peak}"));
+}
+
+#[test]
+fn the_memory_of_an_agenda_does_not_grow_with_the_tasklets_that_have_ended() {
+    let mut victim = Respawn::test(test_name!(victim_with_little_memory)).spawn();
+    println!("{}", victim.wait_line("ONE END FOR EACH"));
+    assert!(victim.wait_exit(PATIENCE).success());
+}
+
+fn stress() {
     let count = setting("AGENDA_STRESS", 100_000);
     let seed = setting("AGENDA_SEED", u64::from(std::process::id()));
     println!("AGENDA_STRESS={count} AGENDA_SEED={seed}");

@@ -311,3 +311,79 @@ fn what_is_left_in_a_raw_pipe_or_socket_is_read_before_its_end_is_told() {
         assert_eq!(*told.borrow(), [true, true, true, false]);
     }
 }
+
+#[test]
+fn a_handler_that_replaces_its_descriptor_by_one_with_the_same_number_is_called_for_the_new_one() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let failures = failures(&mut event_loop);
+    let (first, mut to_first) = pipe().unwrap();
+    let (second, mut to_second) = pipe().unwrap();
+    let mut second = Some(second);
+    let calls = log();
+    let kept = Rc::clone(&calls);
+    let handler = move |_: &mut EventLoop, pipe: &mut OwnedFd, _: Ready| {
+        rustix::io::read(&*pipe, &mut [0])?;
+        kept.borrow_mut().push(());
+        second.take().map_or(Ok(()), |second| rustix::io::dup2(second, pipe))
+    };
+    event_loop.add(OwnedFd::from(first), Interest::Readable, "replaced", handler).unwrap();
+    to_first.write_all(b"x").unwrap();
+    settle(&mut event_loop);
+    to_second.write_all(b"x").unwrap();
+    settle(&mut event_loop);
+    assert_eq!((calls.borrow().len(), failures.borrow().len()), (2, 0));
+}
+
+#[test]
+fn a_handler_that_takes_the_descriptor_of_another_source_is_removed_and_the_other_is_served() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let failures = failures(&mut event_loop);
+    let (shared, mut to_shared) = pipe().unwrap();
+    let (own, mut to_own) = pipe().unwrap();
+    let [shared, own] = [shared, own].map(Rc::new);
+    let calls = log();
+    let kept = Rc::clone(&calls);
+    let serve = move |_: &mut EventLoop, pipe: &mut Rc<PipeReader>, _: Ready| {
+        kept.borrow_mut().push(());
+        (&**pipe).read(&mut [0]).map(drop)
+    };
+    for paused in [false, true] {
+        let id = event_loop.add(Rc::clone(&shared), Interest::Readable, "owner", serve.clone()).unwrap();
+        if paused {
+            event_loop.pause(id);
+        }
+        let others = Rc::clone(&shared);
+        let steal = move |_: &mut EventLoop, pipe: &mut Rc<PipeReader>, _: Ready| *pipe = Rc::clone(&others);
+        let thief = event_loop.add(Rc::clone(&own), Interest::Readable, "thief", steal).unwrap();
+        to_own.write_all(b"x").unwrap();
+        settle(&mut event_loop);
+        assert!(event_loop.report(thief).is_none());
+        assert!(failures.take()[0].starts_with("thief: the loop cannot wait"));
+        event_loop.resume(id).unwrap();
+        to_shared.write_all(b"x").unwrap();
+        settle(&mut event_loop);
+        assert_eq!(calls.take().len(), 1);
+        assert!(event_loop.remove(id));
+    }
+}
+
+#[test]
+fn the_end_of_a_raw_pipe_is_told_to_a_handler_that_always_asks_for_more() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (reader, mut writer) = pipe().unwrap();
+    let told = log();
+    let kept = Rc::clone(&told);
+    let number = reader.as_raw_fd();
+    let handler = move |_: &mut EventLoop, ready: Ready| {
+        kept.borrow_mut().push(ready.readable);
+        rustix::io::read(&reader, &mut [0]).unwrap();
+        Next::More
+    };
+    event_loop.add_raw(number, Interest::Readable, "raw", handler).unwrap();
+    writer.write_all(b"ab").unwrap();
+    drop(writer);
+    for _ in 0..5 {
+        event_loop.turn(Duration::ZERO).unwrap();
+    }
+    assert_eq!(*told.borrow(), [true, true, false]);
+}

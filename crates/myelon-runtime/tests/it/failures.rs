@@ -103,3 +103,107 @@ fn a_handler_cannot_run_the_loop_that_has_called_it() {
     event_loop.turn(Duration::from_millis(100)).unwrap();
     assert_eq!(*failures.borrow(), ["nested: a handler cannot run the loop that has called it"]);
 }
+
+/// An owner whose descriptor its handler may take out.
+struct MayBeGone(Option<PipeReader>);
+
+impl std::os::fd::AsFd for MayBeGone {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match &self.0 {
+            Some(reader) => reader.as_fd(),
+            None => panic_quietly("it was given away"),
+        }
+    }
+}
+
+#[test]
+fn a_handler_may_give_its_descriptor_away_if_it_removes_its_source_and_else_it_is_removed() {
+    for answer in [Next::Remove, Next::Again, Next::Pause] {
+        let mut event_loop = EventLoop::new().unwrap();
+        let failures = failures(&mut event_loop);
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        let taken = Rc::default();
+        let taker: Rc<std::cell::RefCell<Option<PipeReader>>> = Rc::clone(&taken);
+        let handler = move |_: &mut EventLoop, source: &mut MayBeGone, _: Ready| {
+            *taker.borrow_mut() = source.0.take();
+            answer
+        };
+        let id = event_loop.add(MayBeGone(Some(reader)), Interest::Readable, "gives", handler).unwrap();
+        assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 1);
+        settle(&mut event_loop);
+        assert!(event_loop.report(id).is_none(), "{answer:?}");
+        let told = if answer == Next::Remove { &[][..] } else { &["gives: the handler panicked: it was given away"] };
+        assert_eq!(*failures.borrow(), *told, "{answer:?}");
+        // The loop does not wait for it any more, so it can be added again.
+        let reader = taken.borrow_mut().take().unwrap();
+        event_loop.add(reader, Interest::Readable, "again", |_: &mut EventLoop, _: &mut PipeReader, _| ()).unwrap();
+    }
+}
+
+/// An error whose text and whose destructor panic.
+#[derive(Debug)]
+struct Worst;
+
+impl std::fmt::Display for Worst {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic_quietly("in the text")
+    }
+}
+
+impl std::error::Error for Worst {}
+
+impl Drop for Worst {
+    fn drop(&mut self) {
+        panic_quietly("in the destructor")
+    }
+}
+
+#[test]
+fn an_error_whose_text_and_destructor_panic_costs_only_its_own_event() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let id = event_loop
+        .add_interval(Duration::from_millis(1), "worst", |_: &mut EventLoop, _| -> Result<(), Worst> { Err(Worst) });
+    for calls in 1..=2 {
+        assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
+        let report = event_loop.report(id).unwrap();
+        assert_eq!((report.calls, report.failures, report.state), (calls, calls, SourceState::Waiting));
+        assert!(report.last_error.unwrap().contains("it panics"));
+    }
+}
+
+#[test]
+fn each_handler_of_a_loop_is_dropped_even_if_the_destructors_of_all_panic() {
+    struct Panics(Rc<std::cell::Cell<u32>>);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            panic_quietly("in the destructor");
+        }
+    }
+    let dropped = Rc::new(std::cell::Cell::new(0));
+    let mut event_loop = EventLoop::new().unwrap();
+    for _ in 0..3 {
+        let held = Panics(Rc::clone(&dropped));
+        event_loop.add_timer(Duration::from_secs(1), "holds", move |_: &mut EventLoop, _| held.0.set(9));
+    }
+    let handle = event_loop.handle();
+    drop(event_loop);
+    assert_eq!(dropped.get(), 3);
+    assert!(handle.sources().is_empty());
+}
+
+#[test]
+fn a_handler_may_drop_another_loop_and_hold_the_last_handle_of_its_own() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut other = Some(EventLoop::new().unwrap());
+    let handle = event_loop.handle();
+    other.as_mut().unwrap().add_idle("of the other", move |_: &mut EventLoop| handle.wake());
+    let own = event_loop.handle();
+    event_loop.add_timer(Duration::ZERO, "drops", move |_: &mut EventLoop, _| {
+        other.as_mut().unwrap().turn(Duration::ZERO).unwrap();
+        other = None;
+        own.quit();
+    });
+    event_loop.run().unwrap();
+}

@@ -7,6 +7,8 @@ mod counters;
 mod descriptors;
 mod docs;
 mod failures;
+mod generated;
+mod hosts;
 mod idle_process;
 #[cfg(feature = "tokio")]
 mod in_tokio;
@@ -16,9 +18,12 @@ mod many;
 mod memory_pressure;
 mod order;
 mod other_threads;
+mod resuming;
 mod signals;
+mod sockets;
 mod terminal;
 mod timers;
+mod under_load;
 mod with_agenda;
 
 use myelon_runtime::event_loop::{EventLoop, Failure};

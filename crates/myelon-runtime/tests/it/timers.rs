@@ -123,3 +123,17 @@ fn a_timer_is_never_early_and_its_lateness_is_printed() {
         println!("resolution {resolution:?}: late by {:?} (p50), {:?} (p99)", late[50], late[99]);
     }
 }
+
+#[test]
+fn the_report_of_an_interval_says_when_it_is_due_next() {
+    let clock = VirtualClock::new();
+    let mut event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let id = event_loop.add_interval(Duration::from_secs(1), "a second", |_: &mut EventLoop, _: Tick| ());
+    for _ in 0..3 {
+        assert_eq!(event_loop.report(id).unwrap().due_in, Some(Duration::from_secs(1)));
+        assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
+    }
+    clock.advance(Duration::from_millis(5_300));
+    event_loop.turn(Duration::ZERO).unwrap();
+    assert_eq!(event_loop.report(id).unwrap().due_in, Some(Duration::from_millis(700)));
+}
