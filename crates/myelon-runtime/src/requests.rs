@@ -34,11 +34,13 @@ pub(crate) trait Wake {
     fn wake(&self);
 }
 
-/// The two words.
+/// The words.
 #[derive(Debug, Default)]
 struct Words {
     sleeping: AtomicBool,
     flags: AtomicU32,
+    /// Whether there are news. Written only by a thread that has locked them, so that a turn without news locks nothing.
+    has_news: AtomicBool,
 }
 
 /// What a loop shares with the threads that ask something of it. `Id` names a channel.
@@ -70,7 +72,11 @@ impl<W: Wake, Id> Requests<W, Id> {
 
     /// Tells the loop that a channel has commands, and wakes it if it sleeps.
     pub(crate) fn add_news(&self, channel: Id) {
-        lock(&self.news).push(channel);
+        {
+            let mut news = lock(&self.news);
+            news.push(channel);
+            self.words.has_news.store(true, Ordering::Relaxed);
+        }
         self.wake_sleeper();
     }
 
@@ -137,12 +143,16 @@ impl<W, Id> Requests<W, Id> {
 
     /// Whether a channel has told of commands.
     pub(crate) fn has_news(&self) -> bool {
-        !lock(&self.news).is_empty()
+        self.words.has_news.load(Ordering::Relaxed)
     }
 
     /// Exchanges the news for an empty list.
     pub(crate) fn swap_news(&self, list: &mut Vec<Id>) {
+        if !self.has_news() {
+            return;
+        }
         let mut news = lock(&self.news);
+        self.words.has_news.store(false, Ordering::Relaxed);
         mem::swap(list, &mut news);
         if weakened(Site::NewsTaken) {
             drop(news);
