@@ -18,8 +18,8 @@
 //! # Where to look
 //!
 //! - **Rings.** `add_ring` in `ring.rs`: a ring's doorbell is a descriptor, so the loop waits for it like for a socket.
-//! - **Signals.** They are blocked in the first line of `main`, before there is a second thread. The child gets the mask
-//!   of before.
+//! - **Signals.** They are blocked in the first line of `serve`, before there is a second thread. The child gets the
+//!   mask of before.
 //! - **Ending.** TERM asks the worker to end, and the end of the worker ends the loop. A server with work of its own
 //!   drains it in between.
 //! - **The operator.** `echo D > FIFO` prints what each source has done; `G` runs what waits for a safe point.

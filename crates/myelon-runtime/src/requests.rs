@@ -39,7 +39,7 @@ pub(crate) trait Wake {
 struct Words {
     sleeping: AtomicBool,
     flags: AtomicU32,
-    /// Whether there are news. Written only by a thread that has locked them, so that a turn without news locks nothing.
+    /// Whether there are news. Written only by a thread that has locked them. So a turn without news locks nothing.
     has_news: AtomicBool,
 }
 

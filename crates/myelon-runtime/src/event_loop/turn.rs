@@ -256,10 +256,10 @@ impl EventLoop {
         self.take_news();
         self.serve_dump();
         let mut served = self.serve_safe_point();
-        served += self.serve(Step::Results);
+        served += self.serve_if_any(Step::Results);
         served += self.serve_timers();
         for step in [Step::Signals, Step::High, Step::Normal, Step::Low] {
-            served += self.serve(step);
+            served += self.serve_if_any(step);
         }
         if served > 0 {
             self.idle.extend(self.idle_later.drain(..));
@@ -298,6 +298,11 @@ impl EventLoop {
     }
 
     /// Serves the sources of a step that are ready now, and those that have more, within their budgets.
+    #[inline]
+    fn serve_if_any(&mut self, step: Step) -> usize {
+        if self.ready[step as usize].is_empty() { 0 } else { self.serve(step) }
+    }
+
     fn serve(&mut self, step: Step) -> usize {
         let mut served = 0;
         if self.ready[step as usize].is_empty() {
