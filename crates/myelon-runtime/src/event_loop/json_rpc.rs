@@ -40,7 +40,7 @@
 //!   at most [`ANSWER_BYTES_MAX`]. A client that does not read its answers is not read any more until it does; other
 //!   clients and sources do not wait for it.
 //!
-//! Source: RFC 0022, "Commands of operators".
+//! Source: RFC 0025.
 
 mod answer;
 mod built_in;
