@@ -1,11 +1,10 @@
 //! A FIFO of a server: its owner, its modes, and writers that come and go.
 
-use crate::sockets::{Place, STRANGER, mode, set_mode};
+use crate::sockets::{Place, STRANGER, mode, owners_that_take_turns, set_mode};
 use myelon_process::listen::{Access, Fifo, ListenError, Listener};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use testkit::fork::fork_then;
 use testkit::process::{Respawn, is_victim, say, wait_to_be_killed};
@@ -227,24 +226,7 @@ fn a_forked_child_does_not_remove_the_fifo_of_its_parent() {
 #[test]
 fn a_path_never_has_two_owners_while_others_come_and_go() {
     let place = Place::new();
-    let owners = AtomicUsize::new(0);
-    let come_and_go = || {
-        let mut owned = 0;
-        while owned < 100 {
-            match Fifo::create(commands(&place)) {
-                Ok(_fifo) => {
-                    assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
-                    thread::yield_now();
-                    owners.fetch_sub(1, Ordering::SeqCst);
-                    owned += 1;
-                }
-                Err(ListenError::InUse { .. }) => thread::yield_now(),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    let _watchdog = Watchdog::new(4 * PATIENCE, "owners that take turns");
-    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
+    owners_that_take_turns(|| Fifo::create(commands(&place)));
     assert_eq!(place.files(), 0);
 }
 

@@ -44,6 +44,28 @@ impl Drop for Place {
     }
 }
 
+/// Several threads own a path again and again, each by `own`, and at no time two of them.
+pub(crate) fn owners_that_take_turns<O>(own: impl Fn() -> Result<O, ListenError> + Sync) {
+    let owners = AtomicUsize::new(0);
+    let come_and_go = || {
+        let mut owned = 0;
+        while owned < 100 {
+            match own() {
+                Ok(_owner) => {
+                    assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
+                    thread::yield_now();
+                    owners.fetch_sub(1, Ordering::SeqCst);
+                    owned += 1;
+                }
+                Err(ListenError::InUse { .. }) => thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let _watchdog = Watchdog::new(4 * PATIENCE, "owners that take turns");
+    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
+}
+
 pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().mode() & 0o7777
 }
@@ -163,24 +185,7 @@ fn a_forked_child_does_not_keep_the_socket_of_a_killed_parent() {
 #[test]
 fn a_path_never_has_two_owners_while_others_come_and_go() {
     let place = Place::new();
-    let owners = AtomicUsize::new(0);
-    let come_and_go = || {
-        let mut owned = 0;
-        while owned < 100 {
-            match Listener::bind(place.socket(), Access::Owner) {
-                Ok(_listener) => {
-                    assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0);
-                    thread::yield_now();
-                    owners.fetch_sub(1, Ordering::SeqCst);
-                    owned += 1;
-                }
-                Err(ListenError::InUse { .. }) => thread::yield_now(),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    let _watchdog = Watchdog::new(4 * PATIENCE, "owners that take turns");
-    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
+    owners_that_take_turns(|| Listener::bind(place.socket(), Access::Owner));
     assert_eq!(place.files(), 0);
 }
 

@@ -3,7 +3,6 @@
 use crate::{log, settle};
 use myelon_runtime::event_loop::{EventLoop, Interest, Next, Priority, Ready, Settings};
 use myelon_runtime::testing::VirtualClock;
-use std::cell::Cell;
 use std::io::{PipeReader, Read, Write, pipe};
 use std::rc::Rc;
 use std::time::Duration;
@@ -122,23 +121,6 @@ fn a_rate_limit_holds_and_ends_with_its_interval() {
         assert!(three[1][0] - three[0][0] >= Duration::from_secs(1));
     }
     assert!(calls.len() > 9, "it goes on: {} calls", calls.len());
-}
-
-#[test]
-fn an_idle_source_that_has_paused_itself_is_called_again_when_it_is_resumed() {
-    let mut event_loop = EventLoop::new().unwrap();
-    let calls = Rc::new(Cell::new(0));
-    let count = Rc::clone(&calls);
-    let id = event_loop.add_idle("idle", move |_: &mut EventLoop| {
-        count.set(count.get() + 1);
-        Next::Pause
-    });
-    for expected in 1..=3 {
-        event_loop.turn(Duration::ZERO).unwrap();
-        event_loop.turn(Duration::ZERO).unwrap();
-        assert_eq!(calls.get(), expected, "one call for each time that it is resumed");
-        event_loop.resume(id).unwrap();
-    }
 }
 
 #[test]
