@@ -54,7 +54,8 @@ impl EventLoop {
     /// Waits for a descriptor that the caller keeps open until it has removed the source.
     ///
     /// If it is closed before, and its number is used for another source, this one is removed and reported
-    /// ([`Cause::Reused`]); an event that the kernel still tells is dropped and counted. Prefer [`add`](Self::add).
+    /// ([`Cause::Reused`](super::Cause::Reused)); an event that the kernel still tells is dropped and counted. Prefer
+    /// [`add`](Self::add).
     ///
     /// # Errors
     /// See [`AddError`].
