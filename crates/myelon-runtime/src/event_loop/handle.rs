@@ -3,7 +3,7 @@
 use super::channel::CommandSender;
 use super::record::Record;
 use super::{EventLoop, Refused, SourceId, SourceReport};
-use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
+use crate::agenda::{Answer, Canceller, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::requests::{Requests, Wake};
@@ -204,7 +204,12 @@ impl LoopHandle {
     /// of a turn. Its panic is contained and reported like that of a handler.
     ///
     /// Results are never refused: as many wait as were asked for. If the loop is gone, the result is dropped. A loop
-    /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended.
+    /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended. The [`Canceller`] cancels
+    /// the tasklet if it has not begun; then `then` gets [`Cancelled`](NotDone::Cancelled).
+    ///
+    /// `then` travels through the worker, so it is `Send` and cannot capture an `Rc`. What only the loop's thread may
+    /// touch stays in the handler of a channel: [`submit_then`](Submitter::submit_then) with a clone of its
+    /// [`CommandSender`](super::CommandSender) brings the result there.
     ///
     /// # Errors
     /// Those of [`Submitter::submit`]; `then` is not called.
@@ -228,7 +233,7 @@ impl LoopHandle {
         agenda: impl AsRef<Submitter>,
         tasklet: Tasklet<T, F>,
         then: impl FnOnce(&mut EventLoop, Result<T, NotDone>) + Send + 'static,
-    ) -> Result<(), SubmitError>
+    ) -> Result<Canceller, SubmitError>
     where
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
