@@ -54,7 +54,8 @@ impl Group {
         Self { name: name.into(), agents: Vec::new(), clock: Arc::new(SystemClock), hook: None, attended: None }
     }
 
-    /// Adds an agent with the default [`Policy`]: it is restarted after a failure.
+    /// Adds an agent with the default [`Policy`]: it is restarted after a failure, and after
+    /// [10 restarts in a row](super::Restart) its group ends.
     pub fn agent(self, agent: impl Agent + Send + 'static) -> Self {
         self.agent_with(agent, Policy::default())
     }

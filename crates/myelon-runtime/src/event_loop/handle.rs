@@ -177,7 +177,7 @@ impl LoopHandle {
     }
 
     /// Ends [`EventLoop::run`] when all that has happened already is served: commands that were sent, timers that are
-    /// due, descriptors that are ready.
+    /// due, descriptors that are ready. [Ending in order](crate#ending-in-order) says what a program does then.
     pub fn quit(&self) {
         self.ask(QUIT);
     }
@@ -260,7 +260,7 @@ impl LoopHandle {
         self.shared.runs()
     }
 
-    /// All of that as text, one source a line.
+    /// All of that as text, one source a line. The last line ends with a line feed too.
     pub fn dump(&self) -> String {
         self.shared.dump()
     }
