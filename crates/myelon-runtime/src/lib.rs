@@ -150,6 +150,8 @@ pub mod counters;
 pub mod event_loop;
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(not(loom))]
+mod one_line;
 mod primitive;
 mod priority;
 mod requests;

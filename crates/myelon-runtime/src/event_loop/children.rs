@@ -44,7 +44,8 @@ impl EventLoop {
     /// handler answers. A child that has ended before is told in the next turn.
     ///
     /// Until then [`source_mut::<Child>`](Self::source_mut) has it, to send it a signal, and [`take`](Self::take)
-    /// returns it. A child whose source is removed runs on, also when that is because the loop was dropped.
+    /// returns it. A child whose source is removed runs on, also when that is because the loop was dropped. One that
+    /// is to end with this process, also after `kill -9`, comes from a [`Nursery`](myelon_process::Nursery).
     ///
     /// ```
     /// use myelon_process::{Child, Command, Ended};

@@ -209,7 +209,8 @@ impl LoopHandle {
     ///
     /// `then` travels through the worker, so it is `Send` and cannot capture an `Rc`. What only the loop's thread may
     /// touch stays in the handler of a channel: [`submit_then`](Submitter::submit_then) with a clone of its
-    /// [`CommandSender`](super::CommandSender) brings the result there.
+    /// [`CommandSender`](super::CommandSender) brings the result there. The channel needs room for all results that are
+    /// asked for, because one that is full does not take the result.
     ///
     /// # Errors
     /// Those of [`Submitter::submit`]; `then` is not called.
