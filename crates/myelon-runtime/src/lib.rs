@@ -56,7 +56,8 @@
 //! - **Commands.** A full channel gives the command back. [`quit`](event_loop::LoopHandle::quit) and
 //!   [`exit`](event_loop::LoopHandle::exit) are never refused.
 //!
-//! The pages of [`agenda`] and [`agents`] say what holds there.
+//! The pages of [`agenda`] and [`agents`] say what holds there. Programs to copy are in the repository's `examples/`:
+//! `one_loop`, `runtime_console` and `agent_pair`.
 //!
 //! # Example
 //!
