@@ -17,6 +17,7 @@
 //! | get a result of the agenda in the loop's thread | [`LoopHandle::submit`](event_loop::LoopHandle::submit) |
 //! | stop all of it at a safe point, and run one closure alone | [`Agenda::quiesce`](agenda::Agenda::quiesce) |
 //! | write work in cycles once, and run it on a thread, in the loop or on the agenda | [`agents`] |
+//! | learn in the loop that agents have ended for good | [`Group::on_end`](agents::Group::on_end) |
 //! | choose how its thread idles | [`agents::IdleStrategy`] |
 //! | consume a ring and sleep while it is empty | [`agents::Doorbells`] |
 //! | be told which handler, tasklet or agent does not return | [`watchdog`] |

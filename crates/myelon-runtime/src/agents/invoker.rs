@@ -4,7 +4,7 @@
 
 use super::doorbells::Doorbells;
 use super::failure::{Cause, Failure, Then, contained};
-use super::group::{Group, Hook};
+use super::group::{EndHook, Group, Hook};
 use super::idle::{IdleStrategy, Pause};
 use super::record::{AgentState, Record};
 use super::shared::{GroupHandle, Shared};
@@ -53,6 +53,7 @@ pub struct Invoker {
     cells: Vec<Cell>,
     pub(super) shared: Arc<Shared>,
     hook: Option<Hook>,
+    end_hook: Option<EndHook>,
     attended: Option<Attended>,
     end: Option<GroupEnd>,
     /// The first agent that has ended by a failure, and its error.
@@ -70,7 +71,7 @@ impl fmt::Debug for Invoker {
 
 impl Invoker {
     pub(super) fn new(group: Group) -> Self {
-        let Group { name, agents, clock, hook, attended } = group;
+        let Group { name, agents, clock, hook, end_hook, attended } = group;
         let names = agents.iter().map(|(agent, _)| agent.name().to_owned()).collect();
         let shared = Arc::new(Shared::new(name, names, clock));
         let last = shared.clock.now();
@@ -79,7 +80,7 @@ impl Invoker {
             Cell { agent, policy, step: Step::New, restarts, running_since: last }
         };
         let cells = agents.into_iter().map(cell).collect();
-        Self { cells, shared, hook, attended, end: None, failed: None, last, changes: 0 }
+        Self { cells, shared, hook, end_hook, attended, end: None, failed: None, last, changes: 0 }
     }
 
     /// Reaches the group from any thread.
@@ -328,7 +329,12 @@ impl Invoker {
                 self.tell(index, Activity::Drop, &Cause::Panic(text), Then::Ends);
             }
         }
-        shared.set_end(self.end.clone().unwrap_or(GroupEnd::Closed));
+        let end = self.end.clone().unwrap_or(GroupEnd::Closed);
+        shared.set_end(end.clone());
+        if let Some(hook) = self.end_hook.take() {
+            // The group has ended, so there is nothing that a panic could change.
+            let _ = contained(|| hook(&end));
+        }
     }
 
     fn call_strategy(&mut self, call: impl FnOnce(&mut Self)) {
