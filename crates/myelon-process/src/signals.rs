@@ -51,8 +51,8 @@ pub enum BlockError {
 /// Blocks [the signals that a server reads](SignalSet::server) for this thread and all later ones. Call it first in
 /// `main`. Until the result is dropped, children that [`Command`](crate::Command) starts have the mask of before.
 ///
-/// Then read the signals: with [`Blocked::reader`], or with the loop of `myelon-runtime`, which takes the result. A
-/// library inside another program's process does not call this; its host decides about signals.
+/// Then read the signals with [`Blocked::reader`]. The loop of `myelon-runtime` takes that reader. A library inside
+/// another program's process does not call this; its host decides about signals.
 ///
 /// ```standalone_crate
 /// use myelon_process::{Patience, Signal, signals};

@@ -352,6 +352,7 @@ impl EventLoop {
     }
 
     /// Sets what gets the text of a dump that [`LoopHandle::request_dump`] asks for, instead of what was set before.
+    /// Each line of the text ends with a line feed, so it is shown by `print!`.
     pub fn on_dump(&mut self, hook: impl FnMut(&str) + 'static) {
         self.on_dump = Some(Box::new(hook));
     }

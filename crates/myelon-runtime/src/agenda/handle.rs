@@ -1,7 +1,7 @@
 //! What the submitter of a tasklet keeps: to wait for its result, to cancel it, to see how far it is.
 
 use super::error::WaitError;
-use super::job::{JobOf, Queued, taken};
+use super::job::{Job, JobOf, Queued, taken};
 use super::parked::Parker;
 use super::shared::Shared;
 use super::state::End;
@@ -147,11 +147,7 @@ impl<T> Handle<T> {
     /// Cancels the tasklet unless it runs or has ended; returns whether this call ended it. A repeating tasklet that
     /// waits for its next run can be cancelled. What the closure captured is dropped here.
     pub fn cancel(&self) -> bool {
-        let head = self.job.head();
-        let Some(asked) = head.state.end_unstarted(End::Cancelled) else { return false };
-        self.shared.outside[head.priority.index()].end(End::Cancelled).fetch_add(1, Ordering::Relaxed);
-        self.job.conclude_unrun(End::Cancelled, asked);
-        true
+        cancel(&*self.job, &self.shared)
     }
 
     /// How the tasklet ended; `None` if it waits or runs. Once it is an end, it stays that.
@@ -193,6 +189,83 @@ impl<T> Drop for Handle<T> {
             self.job.discard();
         }
     }
+}
+
+/// Cancels a tasklet whose result goes to a closure, and says how far it is. Dropping it changes nothing.
+///
+/// [`Submitter::submit_then`](super::Submitter::submit_then) and
+/// [`LoopHandle::submit`](crate::event_loop::LoopHandle::submit) return it.
+///
+/// ```
+/// use myelon_runtime::agenda::{Agenda, Canceller, NotDone, Tasklet};
+/// use myelon_runtime::event_loop::EventLoop;
+/// use std::sync::mpsc::channel;
+///
+/// let agenda = Agenda::builder().workers(1).start()?;
+/// let mut event_loop = EventLoop::new()?;
+/// // The only worker is busy, so the question waits.
+/// let (release, released) = channel::<()>();
+/// agenda.spawn(Tasklet::new("long", move || released.recv()))?;
+/// let question = Tasklet::new("a question", || 42);
+/// let asked: Canceller = event_loop.handle().submit(&agenda, question, |event_loop, outcome| {
+///     assert!(matches!(outcome, Err(NotDone::Cancelled { .. })));
+///     event_loop.handle().quit();
+/// })?;
+/// assert!(asked.cancel()); // its client has gone
+/// event_loop.run()?;
+/// # drop(release);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Canceller {
+    job: Queued,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller")
+            .field("number", &self.number())
+            .field("description", &self.description())
+            .field("ended", &self.ended())
+            .finish()
+    }
+}
+
+impl Canceller {
+    /// Cancels the tasklet unless it runs or has ended; returns whether this call ended it. If it did, the closure that
+    /// waits for the result gets [`Cancelled`](super::NotDone::Cancelled): that of `submit_then` on this thread before
+    /// the call returns, that of a loop in the loop's thread.
+    pub fn cancel(&self) -> bool {
+        cancel(&*self.job, &self.shared)
+    }
+
+    /// How the tasklet ended; `None` if it waits or runs. Once it is an end, it stays that.
+    pub fn ended(&self) -> Option<End> {
+        self.job.head().state.ended()
+    }
+
+    /// Its number, unique within its agenda.
+    pub fn number(&self) -> u64 {
+        self.job.head().number
+    }
+
+    /// What it is to do.
+    pub fn description(&self) -> &str {
+        self.job.head().description.as_str()
+    }
+
+    pub(crate) fn new(job: Queued, shared: Arc<Shared>) -> Self {
+        Self { job, shared }
+    }
+}
+
+fn cancel<J: Job + ?Sized>(job: &J, shared: &Shared) -> bool {
+    let head = job.head();
+    let Some(asked) = head.state.end_unstarted(End::Cancelled) else { return false };
+    shared.outside[head.priority.index()].end(End::Cancelled).fetch_add(1, Ordering::Relaxed);
+    job.conclude_unrun(End::Cancelled, asked);
+    true
 }
 
 /// Sleeps on a thread that is no worker.

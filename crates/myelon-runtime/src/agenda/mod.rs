@@ -83,7 +83,7 @@ pub(crate) use attended::Attended;
 #[cfg(not(loom))]
 pub use error::{NotDone, StartError, SubmitError, WaitError};
 #[cfg(not(loom))]
-pub use handle::{Handle, Metadata};
+pub use handle::{Canceller, Handle, Metadata};
 #[cfg(not(loom))]
 pub use party::Party;
 #[cfg(not(loom))]

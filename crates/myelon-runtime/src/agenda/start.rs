@@ -2,7 +2,7 @@
 
 use super::closing::Phase;
 use super::error::{StartError, SubmitError};
-use super::handle::Handle;
+use super::handle::{Canceller, Handle};
 use super::job::{Asker, Queued};
 use super::party::Party;
 use super::queue::{Board, Crossbeam};
@@ -163,7 +163,7 @@ impl Agenda {
         &self,
         tasklet: Tasklet<T, F>,
         then: impl FnOnce(Result<T, NotDone>) + Send + 'static,
-    ) -> Result<(), SubmitError>
+    ) -> Result<Canceller, SubmitError>
     where
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
@@ -338,8 +338,9 @@ impl Submitter {
         Ok(Handle::new(self.shared.submit(tasklet, Asker::Handle)?, Arc::clone(&self.shared)))
     }
 
-    /// Submits a tasklet. `then` gets its result, once, on the thread that ends it: a worker. It should be short, for
-    /// example a command to a loop. If it panics, that is caught, and costs nothing else.
+    /// Submits a tasklet. `then` gets its result, once, on the thread that ends it: usually a worker, or the one that
+    /// [cancels](Canceller::cancel) it. It should be short, for example a command to a loop. If it panics, that is
+    /// caught, and costs nothing else.
     ///
     /// # Errors
     /// Those of [`submit`](Self::submit); `then` is not called.
@@ -347,12 +348,13 @@ impl Submitter {
         &self,
         tasklet: Tasklet<T, F>,
         then: impl FnOnce(Result<T, NotDone>) + Send + 'static,
-    ) -> Result<(), SubmitError>
+    ) -> Result<Canceller, SubmitError>
     where
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
     {
-        self.shared.submit_only(tasklet, Asker::Closure(Box::new(then)))
+        let job = self.shared.submit(tasklet, Asker::Closure(Box::new(then)))?;
+        Ok(Canceller::new(job, Arc::clone(&self.shared)))
     }
 
     /// Submits a tasklet whose result is dropped. What becomes of it is only counted.

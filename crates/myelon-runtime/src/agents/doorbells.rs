@@ -4,6 +4,84 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// A list of descriptors, which ends a sleep when one of them is readable.
 ///
+/// The consumer of a ring has a doorbell that is armed before each sleep:
+///
+/// ```
+/// use disruptor_mp::{Doorbell, Patience, SharedConsumer, attach_shared_consumer, build_shared_single_producer};
+/// use myelon_runtime::agents::{Agent, AgentError, Doorbells, Group, GroupEnd, ParkAtDoorbells, Work};
+/// use std::time::{Duration, Instant};
+///
+/// struct Consume {
+///     ring: String,
+///     ends: Option<(SharedConsumer<u64>, Doorbell)>,
+/// }
+///
+/// impl Agent for Consume {
+///     fn name(&self) -> &str {
+///         "consume"
+///     }
+///
+///     fn on_start(&mut self) -> Result<(), AgentError> {
+///         // With an id of its own it continues after a restart where it stopped.
+///         let consumer = attach_shared_consumer(&self.ring, 64).with_consumer_id("consume").build_consumer()?;
+///         let doorbell = consumer.doorbell()?;
+///         self.ends = Some((consumer, doorbell));
+///         Ok(())
+///     }
+///
+///     fn do_work(&mut self, _: Instant) -> Result<Work, AgentError> {
+///         let (consumer, _) = self.ends.as_mut().ok_or("not started")?;
+///         let mut count = 0;
+///         while count < 64 {
+///             match consumer.next(Patience::Now) {
+///                 Ok(Some(number)) => println!("{}", *number),
+///                 Ok(None) => break,
+///                 Err(end) if end.is_closed() => return Ok(Work::Finished),
+///                 Err(error) => return Err(error.into()),
+///             }
+///             count += 1;
+///         }
+///         if count == 0 {
+///             // `Patience::Now` asks no process, so it does not notice that the producer was killed.
+///             match consumer.check_producer() {
+///                 Err(end) if !end.is_closed() => return Err(end.into()),
+///                 // That it has closed the ring is told by the next call, after the last event.
+///                 _ => {}
+///             }
+///         }
+///         Ok(Work::Count(count))
+///     }
+///
+///     fn on_close(&mut self) {
+///         self.ends = None;
+///     }
+///
+///     fn before_park(&mut self) -> bool {
+///         self.ends.as_mut().is_none_or(|(consumer, doorbell)| doorbell.arm(consumer))
+///     }
+///
+///     fn doorbells<'a>(&'a self, doorbells: &mut Doorbells<'a>) {
+///         if let Some((_, doorbell)) = &self.ends {
+///             doorbells.add(doorbell);
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(target_os = "linux") { return Ok(()); }
+/// # let ring = disruptor_mp::portable_shm_segment_name("doc");
+/// let mut producer = build_shared_single_producer::<u64>(&ring, 64).build_producer(|| 0)?;
+/// let mut runner = Group::new("consumers").agent(Consume { ring, ends: None }).spawn(ParkAtDoorbells)?;
+/// producer.publish_with(Patience::Endless, |number| *number = 7)?;
+/// # while runner.handle().agents()[0].work == 0 { std::thread::yield_now(); }
+/// drop(producer); // closes the ring
+/// assert_eq!(runner.wait(Duration::from_secs(30))?, GroupEnd::Finished);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Any descriptor that is readable while there is something to do is one too:
+///
 /// ```
 /// use myelon_runtime::agents::{Agent, AgentError, Doorbells, Work};
 /// use std::io::PipeReader;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 /// The hook for failures.
 pub(super) type Hook = Box<dyn FnMut(&Failure<'_>) + Send>;
+pub(super) type EndHook = Box<dyn FnOnce(&GroupEnd) + Send>;
 
 /// Agents that one thread runs, one after the other, in the order in which they were added.
 ///
@@ -39,6 +40,7 @@ pub struct Group {
     pub(super) agents: Vec<(Box<dyn Agent + Send>, Policy)>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) hook: Option<Hook>,
+    pub(super) end_hook: Option<EndHook>,
     pub(super) attended: Option<Attended>,
 }
 
@@ -51,10 +53,12 @@ impl fmt::Debug for Group {
 impl Group {
     /// A group without agents. `name` is for reports, and for the thread of a runner.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), agents: Vec::new(), clock: Arc::new(SystemClock), hook: None, attended: None }
+        let (agents, clock) = (Vec::new(), Arc::new(SystemClock));
+        Self { name: name.into(), agents, clock, hook: None, end_hook: None, attended: None }
     }
 
-    /// Adds an agent with the default [`Policy`]: it is restarted after a failure.
+    /// Adds an agent with the default [`Policy`]: it is restarted after a failure, and after
+    /// [10 restarts in a row](super::Restart) its group ends.
     pub fn agent(self, agent: impl Agent + Send + 'static) -> Self {
         self.agent_with(agent, Policy::default())
     }
@@ -75,6 +79,35 @@ impl Group {
     /// they are only counted and kept. If the hook panics, the group ends.
     pub fn on_failure(mut self, hook: impl FnMut(&Failure<'_>) + Send + 'static) -> Self {
         self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets what is called when the group has ended, instead of what was set before: once, with how it has ended, on
+    /// the thread that has closed the agents. So the thread that supervises the group is told, and need not look. A
+    /// panic of the hook is caught, and costs nothing else.
+    ///
+    /// If the group was not started, because [`spawn`](Self::spawn) or [`submit`](Self::submit) has failed, it has
+    /// ended as [`Closed`](GroupEnd::Closed).
+    ///
+    /// ```
+    /// use myelon_runtime::agents::{Group, ParkAtDoorbells, Policy, from_fn};
+    /// use myelon_runtime::event_loop::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let supervisor = event_loop.handle();
+    /// let runner = Group::new("receivers")
+    ///     .agent_with(from_fn("receiver", |_| Err("the ring is closed".into())), Policy::EndGroup)
+    ///     .on_end(move |end| {
+    ///         eprintln!("receivers: {end}");
+    ///         supervisor.quit();
+    ///     })
+    ///     .spawn(ParkAtDoorbells)?;
+    /// event_loop.run()?; // until they have ended, or something else ends the server
+    /// # drop(runner);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_end(mut self, hook: impl FnOnce(&GroupEnd) + Send + 'static) -> Self {
+        self.end_hook = Some(Box::new(hook));
         self
     }
 

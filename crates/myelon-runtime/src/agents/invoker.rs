@@ -4,12 +4,12 @@
 
 use super::doorbells::Doorbells;
 use super::failure::{Cause, Failure, Then, contained};
-use super::group::{Group, Hook};
+use super::group::{EndHook, Group, Hook};
 use super::idle::{IdleStrategy, Pause};
 use super::record::{AgentState, Record};
 use super::shared::{GroupHandle, Shared};
 use super::waker::Sleep;
-use super::{Activity, Agent, AgentError, GroupEnd, Policy, Work};
+use super::{Activity, Agent, AgentError, GroupEnd, Policy, Restarts, Work};
 use crate::agenda::{Attended, Party};
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ struct Cell {
     agent: Box<dyn Agent + Send>,
     policy: Policy,
     step: Step,
-    /// Restarts since it last ran for the calm time.
-    restarts_in_a_row: u32,
+    /// `None`: its policy restarts nothing.
+    restarts: Option<Restarts>,
     running_since: Instant,
 }
 
@@ -53,6 +53,7 @@ pub struct Invoker {
     cells: Vec<Cell>,
     pub(super) shared: Arc<Shared>,
     hook: Option<Hook>,
+    end_hook: Option<EndHook>,
     attended: Option<Attended>,
     end: Option<GroupEnd>,
     /// The first agent that has ended by a failure, and its error.
@@ -70,13 +71,16 @@ impl fmt::Debug for Invoker {
 
 impl Invoker {
     pub(super) fn new(group: Group) -> Self {
-        let Group { name, agents, clock, hook, attended } = group;
+        let Group { name, agents, clock, hook, end_hook, attended } = group;
         let names = agents.iter().map(|(agent, _)| agent.name().to_owned()).collect();
         let shared = Arc::new(Shared::new(name, names, clock));
         let last = shared.clock.now();
-        let cell = |(agent, policy)| Cell { agent, policy, step: Step::New, restarts_in_a_row: 0, running_since: last };
+        let cell = |(agent, policy)| {
+            let restarts = if let Policy::Restart(restart) = policy { Some(restart.row()) } else { None };
+            Cell { agent, policy, step: Step::New, restarts, running_since: last }
+        };
         let cells = agents.into_iter().map(cell).collect();
-        Self { cells, shared, hook, attended, end: None, failed: None, last, changes: 0 }
+        Self { cells, shared, hook, end_hook, attended, end: None, failed: None, last, changes: 0 }
     }
 
     /// Reaches the group from any thread.
@@ -220,11 +224,10 @@ impl Invoker {
                 let count = if let Work::Count(count) = answer { count } else { 1 };
                 self.record(index).worked(count, self.last.saturating_duration_since(began));
                 let (last, cell) = (self.last, &mut self.cells[index]);
-                if let Policy::Restart(restart) = cell.policy
-                    && cell.restarts_in_a_row > 0
-                    && last.saturating_duration_since(cell.running_since) >= restart.calm
+                if let Some(restarts) = &mut cell.restarts
+                    && restarts.is_in_a_row()
                 {
-                    cell.restarts_in_a_row = 0;
+                    restarts.has_run(last.saturating_duration_since(cell.running_since));
                 }
                 if answer == Work::Finished {
                     self.set(index, Step::Ended);
@@ -255,17 +258,15 @@ impl Invoker {
         let last = self.last;
         let cell = &mut self.cells[index];
         let was_started = cell.step == Step::Runs;
-        let (step, then) = match cell.policy {
-            Policy::Restart(restart) if cell.restarts_in_a_row < restart.limit => {
-                let delay = restart.delay(cell.restarts_in_a_row);
-                cell.restarts_in_a_row += 1;
+        let (step, then) = match (cell.restarts.as_mut().and_then(Restarts::next_delay), cell.policy) {
+            (Some(delay), _) => {
                 // A back-off beyond what the clock can express is one of a hundred years.
                 let until = last.checked_add(delay).unwrap_or(last + Duration::from_secs(100 * 365 * 86_400));
                 (Step::Waits(until), Then::RestartsIn(delay))
             }
-            Policy::Restart(restart) if restart.then_group => (Step::Ended, Then::GroupEnds),
-            Policy::Restart(_) | Policy::End => (Step::Ended, Then::Ends),
-            Policy::EndGroup => (Step::Ended, Then::GroupEnds),
+            (None, Policy::Restart(restart)) if restart.then_group => (Step::Ended, Then::GroupEnds),
+            (None, Policy::Restart(_) | Policy::End) => (Step::Ended, Then::Ends),
+            (None, Policy::EndGroup) => (Step::Ended, Then::GroupEnds),
         };
         self.set(index, step);
         let hook = self.tell(index, during, cause, then);
@@ -328,7 +329,12 @@ impl Invoker {
                 self.tell(index, Activity::Drop, &Cause::Panic(text), Then::Ends);
             }
         }
-        shared.set_end(self.end.clone().unwrap_or(GroupEnd::Closed));
+        let end = self.end.clone().unwrap_or(GroupEnd::Closed);
+        shared.set_end(end.clone());
+        if let Some(hook) = self.end_hook.take() {
+            // The group has ended, so there is nothing that a panic could change.
+            let _ = contained(|| hook(&end));
+        }
     }
 
     fn call_strategy(&mut self, call: impl FnOnce(&mut Self)) {

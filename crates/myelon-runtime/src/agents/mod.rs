@@ -88,7 +88,7 @@ pub use failure::{Cause, CloseError, Failure, SpawnError, Then};
 pub use group::{Group, GroupEnd};
 pub use idle::{Adaptive, BackOff, IdleStrategy, NoIdle, ParkAtDoorbells, Pause, Spin, Yield};
 pub use invoker::Invoker;
-pub use policy::{Policy, Restart};
+pub use policy::{Policy, Restart, Restarts};
 pub use record::{AgentReport, AgentState};
 pub use runner::Runner;
 pub use shared::GroupHandle;

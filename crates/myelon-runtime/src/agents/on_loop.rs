@@ -25,7 +25,7 @@ impl Group {
     /// sources do.
     ///
     /// `settings` has the description of the source, its budget and its rate limit. The group is removed when it has
-    /// ended. Dropping the loop closes the agents.
+    /// ended, which [`on_end`](Self::on_end) tells. Dropping the loop closes the agents.
     ///
     /// ```
     /// use myelon_runtime::agents::{Group, GroupEnd, Work, from_fn};

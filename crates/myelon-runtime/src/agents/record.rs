@@ -1,6 +1,7 @@
 //! What an agent has done and does now, readable from every thread, also while it hangs.
 
 use super::Activity;
+use crate::one_line::OneLine;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -194,7 +195,7 @@ impl fmt::Display for AgentReport {
             write!(f, "; in {activity} for {since:.1?}")?;
         }
         match &self.last_error {
-            Some(error) => write!(f, "; last error: {}", error.escape_debug()),
+            Some(error) => write!(f, "; last error: {}", OneLine(error)),
             None => Ok(()),
         }
     }

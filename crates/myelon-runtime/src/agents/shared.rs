@@ -204,7 +204,7 @@ impl GroupHandle {
         self.shared.runs()
     }
 
-    /// All of that as text, one agent a line.
+    /// All of that as text, one agent a line. The last line ends with a line feed too.
     pub fn dump(&self) -> String {
         let agents = self.agents();
         let mut text = format!("group `{}`: {} agents", self.name(), agents.len());

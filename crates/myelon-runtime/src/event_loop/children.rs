@@ -44,7 +44,8 @@ impl EventLoop {
     /// handler answers. A child that has ended before is told in the next turn.
     ///
     /// Until then [`source_mut::<Child>`](Self::source_mut) has it, to send it a signal, and [`take`](Self::take)
-    /// returns it. A child whose source is removed runs on.
+    /// returns it. A child whose source is removed runs on, also when that is because the loop was dropped. One that
+    /// is to end with this process, also after `kill -9`, comes from a [`Nursery`](myelon_process::Nursery).
     ///
     /// ```
     /// use myelon_process::{Child, Command, Ended};
@@ -61,6 +62,37 @@ impl EventLoop {
     /// event_loop.run()?;
     /// # Ok(())
     /// # }
+    /// ```
+    ///
+    /// A supervisor starts it again, later if it fails often:
+    ///
+    /// ```
+    /// use myelon_process::{Child, Command, Ended};
+    /// use myelon_runtime::agents::{Restart, Restarts};
+    /// use myelon_runtime::event_loop::{EventLoop, Tick};
+    /// use std::time::Duration;
+    ///
+    /// fn start(event_loop: &mut EventLoop, mut restarts: Restarts) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let child = Command::new("sh").args(["-c", "exit 3"]).spawn()?;
+    ///     let started = event_loop.now();
+    ///     event_loop.add_child(child, "a worker", move |event_loop: &mut EventLoop, _: &mut Child, ended: Ended| {
+    ///         match restarts.next_after(event_loop.now() - started) {
+    ///             Some(delay) => {
+    ///                 println!("the worker {ended}; it is started again in {delay:?}");
+    ///                 let restart = move |event_loop: &mut EventLoop, _: Tick| start(event_loop, restarts);
+    ///                 event_loop.add_timer(delay, "start the worker again", restart);
+    ///             }
+    ///             None => event_loop.handle().quit(),
+    ///         }
+    ///     })?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let row = Restart::new(Duration::from_millis(10), Duration::from_secs(1)).calm(Duration::from_secs(5)).limit(3);
+    /// start(&mut event_loop, row.row())?;
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

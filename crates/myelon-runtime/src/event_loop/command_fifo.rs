@@ -76,6 +76,9 @@ impl EventLoop {
     /// | blank, tab, end of a line | nothing |
     /// | another one | skips it, and tells it as [`UnknownCommands`] |
     ///
+    /// `Q` and `X` end [`run`](EventLoop::run) and call no handler of a signal: what is to be done before the process
+    /// ends, such as asking children to end, is done [after `run`](crate#ending-in-order).
+    ///
     /// So `echo DG > PATH` works from a shell. A command that comes again before the loop has obeyed it is obeyed
     /// once, as with a [`LoopHandle`]. A writer that closes ends nothing. Unknown bytes are failures that the source
     /// survives, whatever `settings` say; a flood of them is bounded by the budget, and by a
@@ -90,7 +93,7 @@ impl EventLoop {
     /// let path = fifo.path().to_owned();
     ///
     /// let mut event_loop = EventLoop::new()?;
-    /// event_loop.on_dump(|text| println!("{text}"));
+    /// event_loop.on_dump(|text| print!("{text}"));
     /// event_loop.add_command_fifo(fifo, "commands of the operator")?;
     ///
     /// std::fs::write(&path, "D\nQ\n")?; // what a shell would do

@@ -3,7 +3,7 @@
 use super::channel::CommandSender;
 use super::record::Record;
 use super::{EventLoop, Refused, SourceId, SourceReport};
-use crate::agenda::{Answer, NotDone, Run, SubmitError, Submitter, Tasklet};
+use crate::agenda::{Answer, Canceller, NotDone, Run, SubmitError, Submitter, Tasklet};
 use crate::clock::Clock;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::requests::{Requests, Wake};
@@ -187,7 +187,7 @@ impl LoopHandle {
     }
 
     /// Ends [`EventLoop::run`] when all that has happened already is served: commands that were sent, timers that are
-    /// due, descriptors that are ready.
+    /// due, descriptors that are ready. [Ending in order](crate#ending-in-order) says what a program does then.
     pub fn quit(&self) {
         self.ask(QUIT);
     }
@@ -214,7 +214,13 @@ impl LoopHandle {
     /// of a turn. Its panic is contained and reported like that of a handler.
     ///
     /// Results are never refused: as many wait as were asked for. If the loop is gone, the result is dropped. A loop
-    /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended.
+    /// that is asked to [`quit`](Self::quit) does not wait for tasklets that have not ended. The [`Canceller`] cancels
+    /// the tasklet if it has not begun; then `then` gets [`Cancelled`](NotDone::Cancelled).
+    ///
+    /// `then` travels through the worker, so it is `Send` and cannot capture an `Rc`. What only the loop's thread may
+    /// touch stays in the handler of a channel: [`submit_then`](Submitter::submit_then) with a clone of its
+    /// [`CommandSender`](super::CommandSender) brings the result there. The channel needs room for all results that are
+    /// asked for, because one that is full does not take the result.
     ///
     /// # Errors
     /// Those of [`Submitter::submit`]; `then` is not called.
@@ -238,7 +244,7 @@ impl LoopHandle {
         agenda: impl AsRef<Submitter>,
         tasklet: Tasklet<T, F>,
         then: impl FnOnce(&mut EventLoop, Result<T, NotDone>) + Send + 'static,
-    ) -> Result<(), SubmitError>
+    ) -> Result<Canceller, SubmitError>
     where
         T: Send + 'static,
         F: FnMut(&Run) -> Answer<T> + Send + 'static,
@@ -265,7 +271,7 @@ impl LoopHandle {
         self.shared.runs()
     }
 
-    /// All of that as text, one source a line.
+    /// All of that as text, one source a line. The last line ends with a line feed too.
     pub fn dump(&self) -> String {
         self.shared.dump()
     }

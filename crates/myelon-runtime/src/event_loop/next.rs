@@ -22,6 +22,9 @@ pub enum Next {
 
 /// What a handler may return: nothing, a [`Next`], or a result with one of them.
 ///
+/// Where the error of a result is not inferred, name it: `Ok::<_, std::io::Error>(Next::Again)`. A closure that only
+/// panics needs a return type: `|_: &mut EventLoop, _| -> () { panic!("not reached") }`.
+///
 /// ```
 /// use myelon_runtime::event_loop::{IntoNext, Next};
 ///
@@ -29,6 +32,11 @@ pub enum Next {
 /// assert_eq!(Next::More.into_next().unwrap(), Next::More);
 /// assert!("seven".parse::<u8>().map(|_| Next::Drained).into_next().is_err());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    label = "returns nothing, a `Next`, or a `Result` with one of them",
+    note = "a closure that only panics needs a return type: `|..| -> () {{ .. }}`"
+)]
 pub trait IntoNext {
     /// The answer, or the error of the handler.
     ///

@@ -1,6 +1,7 @@
 //! What a source has done, readable from every thread, also while its handler runs.
 
 use super::{Settings, SourceId};
+use crate::one_line::OneLine;
 use crate::primitive::{AtomicU8, AtomicU64, Ordering};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -233,7 +234,7 @@ impl fmt::Display for SourceReport {
             write!(f, "; due in {due_in:.1?}")?;
         }
         match &self.last_error {
-            Some(error) => write!(f, "; last error: {}", error.escape_debug()),
+            Some(error) => write!(f, "; last error: {}", OneLine(error)),
             None => Ok(()),
         }
     }

@@ -45,7 +45,11 @@ impl EventLoop {
     /// kernel: the lowest number first. A standard signal that comes again before it was read is told once.
     ///
     /// The signals must be blocked before the process has a second thread:
-    /// [`block_first`](myelon_process::signals::block_first).
+    /// [`block_first`](myelon_process::signals::block_first). They are INT, TERM, HUP, QUIT, USR1, USR2 and CHLD. CHLD
+    /// needs no answer: [`add_child`](Self::add_child) tells how a child has ended.
+    ///
+    /// For a server that only has to end, [`quit_on_signals`](Self::quit_on_signals) does all of this. A process that
+    /// leads others to their end has it too: see [ending in order](crate#ending-in-order).
     ///
     /// ```standalone_crate
     /// use myelon_process::{Signal, signals};
@@ -84,6 +88,9 @@ impl EventLoop {
 
     /// What a server wants of INT and TERM: the first one asks the loop to quit, when it has served what is ready; the
     /// second one that is *read* ends it at once. Other signals of `reader` are read and dropped.
+    ///
+    /// They are counted over all runs: if the loop runs again after the first one, the next one ends that run at once.
+    /// [Ending in order](crate#ending-in-order) is an example.
     ///
     /// # Errors
     /// See [`AddError`].

@@ -218,3 +218,27 @@ fn a_closure_can_own_its_own_handle() {
     }
     assert_eq!(agenda.submit(Tasklet::new("go on", || 3)).unwrap().wait(PATIENCE).unwrap(), 3);
 }
+
+#[test]
+fn a_tasklet_whose_result_goes_to_a_closure_can_be_cancelled() {
+    let _watchdog = Watchdog::new(PATIENCE, "a cancel");
+    let agenda = agenda(1);
+    let (send, results) = channel();
+    let blocker = Blocker::start(&agenda.submitter());
+    let then = move |result: Result<(), NotDone>| send.send(result).unwrap();
+    let waits = agenda.submit_then(Tasklet::new("waits", || panic!("cancelled tasklets do not run")), then).unwrap();
+    assert_eq!(waits.ended(), None);
+    assert!(waits.cancel());
+    // The closure was told before the call returned, and its channel is gone with it.
+    assert!(matches!(results.try_recv(), Ok(Err(NotDone::Cancelled { .. }))));
+    assert!(!waits.cancel() && !waits.clone().cancel(), "it ends once");
+    assert_eq!((waits.ended(), waits.description()), (Some(End::Cancelled), "waits"));
+    blocker.release();
+    assert!(results.recv().is_err(), "the closure is told once");
+
+    let (send, results) = channel();
+    let done = agenda.submit_then(Tasklet::new("done", || 1), move |result| send.send(result).unwrap()).unwrap();
+    assert!(matches!(results.recv(), Ok(Ok(1))));
+    assert!(!done.cancel());
+    assert_eq!(agenda.statistics().ended(End::Cancelled), 1);
+}

@@ -1,14 +1,16 @@
 //! A group on its own thread: close, hang, drop, fork.
 
 use crate::{A_MOMENT, Noted, PATIENCE, Watchdog, eventually, log};
+use myelon_runtime::agenda::{Agenda, Priority};
 use myelon_runtime::agents::{
-    Activity, Agent, AgentError, BackOff, CloseError, Group, GroupEnd, IdleStrategy, ParkAtDoorbells, Pause, Runner,
-    Work, from_fn,
+    Activity, Agent, AgentError, BackOff, CloseError, Group, GroupEnd, IdleStrategy, NoIdle, ParkAtDoorbells, Pause,
+    Policy, Runner, Work, from_fn,
 };
+use myelon_runtime::event_loop::EventLoop;
 use myelon_runtime::testing::VirtualClock;
 use myelon_runtime::watchdog::Watch;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::fork::fork_then;
@@ -164,4 +166,50 @@ fn a_forked_child_is_told_that_the_agents_are_its_parents() {
     let mut runner = runner.unwrap();
     assert_eq!(runner.handle().ended(), None, "the child has ended nothing");
     assert_eq!(runner.close(PATIENCE).unwrap(), GroupEnd::Closed);
+}
+
+#[test]
+fn the_end_of_a_group_is_told_once_after_its_agents_are_closed_wherever_it_runs() {
+    let _watchdog = Watchdog::new(PATIENCE, "the end of a group");
+    let told = |places: Sender<(&'static str, GroupEnd, usize)>, place| {
+        let log = log();
+        let seen = log.clone();
+        // It works once, and fails then.
+        let mut left = 1;
+        let work = move |_| {
+            left -= 1;
+            if left == 0 { Ok(Work::Count(1)) } else { Err("for good".into()) }
+        };
+        Group::new(place).agent_with(Noted { name: "fails", log, work }, Policy::EndGroup).on_end(move |end| {
+            let closes = seen.lock().unwrap().iter().filter(|call| call.contains("close")).count();
+            places.send((place, end.clone(), closes)).unwrap();
+            resume_unwind(Box::new("a hook that panics"));
+        })
+    };
+    let failed = GroupEnd::Failed { agent: "fails".to_owned(), error: "for good".to_owned() };
+    let agenda = Agenda::builder().workers(1).start().unwrap();
+    let mut event_loop = EventLoop::builder().clock(VirtualClock::new()).build().unwrap();
+
+    let (send, ends) = channel();
+    let thread = told(send.clone(), "a thread").spawn(BackOff::default()).unwrap();
+    assert_eq!(ends.recv().unwrap(), ("a thread", failed.clone(), 1));
+    let worker = told(send.clone(), "an agenda").submit(&agenda, Priority::Normal).unwrap();
+    assert_eq!(ends.recv().unwrap(), ("an agenda", failed.clone(), 1));
+    let looped = told(send.clone(), "a loop").add_to(&mut event_loop, "agents");
+    while looped.ended().is_none() {
+        event_loop.turn(Duration::ZERO).unwrap();
+    }
+    assert_eq!(ends.recv().unwrap(), ("a loop", failed.clone(), 1));
+    assert_eq!(told(send.clone(), "the caller").into_invoker().run(&mut NoIdle), failed);
+    assert_eq!(ends.recv().unwrap(), ("the caller", failed.clone(), 1));
+
+    drop(told(send.clone(), "a drop").into_invoker());
+    assert_eq!(ends.recv().unwrap(), ("a drop", GroupEnd::Closed, 0));
+    agenda.close(PATIENCE).unwrap();
+    assert!(told(send.clone(), "nowhere").submit(&agenda, Priority::Normal).is_err());
+    assert_eq!(ends.recv().unwrap(), ("nowhere", GroupEnd::Closed, 0));
+
+    drop((thread, worker, event_loop, send));
+    assert!(ends.recv().is_err(), "each end is told once");
+    assert_eq!(looped.ended(), Some(failed));
 }

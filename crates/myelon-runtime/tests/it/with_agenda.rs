@@ -52,6 +52,26 @@ fn results_of_tasklets_come_into_the_loop_each_once_in_its_thread() {
 }
 
 #[test]
+fn a_loop_that_cancels_its_tasklet_gets_the_cancel_as_the_result_in_its_thread() {
+    let _watchdog = Watchdog::new(PATIENCE, "a cancelled tasklet");
+    let agenda = Agenda::builder().workers(1).start().unwrap();
+    let mut event_loop = EventLoop::new().unwrap();
+    let (release, released) = channel::<()>();
+    agenda.spawn(Tasklet::new("the worker is busy", move || released.recv())).unwrap();
+    let thread = std::thread::current().id();
+    let then = move |event_loop: &mut EventLoop, outcome: Result<(), NotDone>| {
+        assert_eq!(std::thread::current().id(), thread);
+        assert!(matches!(outcome, Err(NotDone::Cancelled { .. })), "{outcome:?}");
+        event_loop.handle().quit();
+    };
+    let asked = event_loop.handle().submit(&agenda, Tasklet::new("a question", || ()), then).unwrap();
+    assert!(std::thread::spawn(move || asked.cancel()).join().unwrap());
+    assert_eq!(event_loop.run().unwrap(), RunEnd::Quit { drained: true });
+    assert!(event_loop.handle().sources().iter().all(|source| source.failures == 0), "{}", event_loop.handle().dump());
+    drop(release);
+}
+
+#[test]
 fn a_result_for_a_loop_that_is_gone_is_dropped() {
     let _watchdog = Watchdog::new(PATIENCE, "the end of a tasklet");
     struct Told(std::sync::mpsc::Sender<()>);
