@@ -146,6 +146,7 @@
 pub mod agenda;
 #[cfg(not(loom))]
 pub mod agents;
+mod calls;
 pub mod clock;
 pub mod counters;
 #[cfg(not(loom))]

@@ -12,7 +12,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::Ordering;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
@@ -27,7 +27,7 @@ pub(crate) type AtomicU64 = core::sync::atomic::AtomicU64;
 
 #[cfg(not(loom))]
 #[inline(always)]
-pub(crate) fn fence(ordering: Ordering) {
+fn fence(ordering: Ordering) {
     core::sync::atomic::fence(ordering);
 }
 
@@ -108,6 +108,26 @@ pub(crate) enum Site {
     MoreAfterCall,
     /// The loop's look at a queue after a pause.
     MoreAfterPause,
+    /// A caller's fence between *called* and its look at how a group of agents sleeps: SeqCst.
+    CallFence,
+    /// The group's fence between saying how it sleeps and its look at *called*: SeqCst.
+    AnnounceFence,
+    /// The group's look at *called* after it has said how it sleeps.
+    CalledSecondLook,
+    /// That of several callers, the one that takes the group's word wakes it.
+    SleepTaken,
+    /// That a group sleeps in another way only if no caller has taken its word.
+    ChangeExchange,
+    /// That a group goes on only if no caller has taken its word.
+    TakeBackExchange,
+    /// How a group sleeps: Release.
+    SleepRelease,
+    /// The caller's taking of that word: Acquire.
+    SleepAcquire,
+    /// *called*: Release.
+    CalledRelease,
+    /// The group's taking of *called*: Acquire.
+    CalledAcquire,
 }
 
 /// The ordering at `site`: `strong`, except in the model of that mutant.

@@ -52,7 +52,7 @@ mod handle;
 mod job;
 #[cfg(all(test, loom))]
 pub(crate) mod models;
-mod parked;
+pub(crate) mod parked;
 #[cfg(not(loom))]
 mod party;
 mod picks;

@@ -4,9 +4,10 @@
 //! A `Site` without a row does not compile.
 
 use crate::agenda::models as of_agenda;
+use crate::calls::models as of_calls;
 use crate::primitive::Site;
 use crate::requests::models as of_requests;
-use crate::{agenda, requests};
+use crate::{agenda, calls, requests};
 use testkit::mutants::{self, Mutant, assert_each_is_needed};
 
 /// A thread sleeps and is not woken.
@@ -29,6 +30,11 @@ const NEEDLESS: &[&str] = &[of_requests::NEEDLESS];
 const STRANDED: &[&str] = &[of_requests::STRANDED];
 /// A channel took more than it may.
 const OVERFULL: &[&str] = &[of_requests::OVERFULL];
+
+/// A call was seen before what its caller had done.
+const NEWS_UNSEEN: &[&str] = &[of_calls::NEWS_UNSEEN];
+/// A group of agents ran in two places, or one place did not see what was done in the other.
+const RUNS_TWICE: &[&str] = &[of_calls::RUNS_TWICE, "Causality violation"];
 
 const MUTANTS: &[Mutant] = testkit::mutants! { Site;
     agenda::models {
@@ -142,6 +148,38 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
         }
         MoreAfterPause {
             channel::what_is_sent_beside_a_pause_is_handled_after_it => ASLEEP,
+        }
+    }
+    calls::models {
+        CallFence {
+            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        }
+        AnnounceFence {
+            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        }
+        CalledSecondLook {
+            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        }
+        SleepTaken {
+            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        }
+        ChangeExchange {
+            sleep::a_group_that_changes_the_way_in_which_it_sleeps_is_woken_in_the_one_or_the_other => ASLEEP,
+        }
+        TakeBackExchange {
+            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        }
+        SleepRelease {
+            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        }
+        SleepAcquire {
+            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        }
+        CalledRelease {
+            sleep::a_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
+        }
+        CalledAcquire {
+            sleep::a_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
         }
     }
 };
