@@ -433,7 +433,7 @@ impl EventLoop {
                 };
                 let record = removed.as_ref().or_else(|| self.entries.get(id).map(|entry| &entry.record));
                 let record = Arc::clone(record.expect("a source that is out has left its record"));
-                record.fail(cause.to_string());
+                record.fail(cause.text());
                 (next, Some((record, cause, policy)))
             }
         };
@@ -454,6 +454,8 @@ impl EventLoop {
         }
         if let Some((record, cause, policy)) = failure {
             self.tell(id, record.description(), &cause, policy);
+            // The destructor of the error is the program's. The failure is told already.
+            let _ = contained(|| drop(cause));
         }
     }
 
@@ -589,7 +591,7 @@ impl EventLoop {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
         if let Err(payload) = contained(|| self.remove(id)) {
             let cause = Cause::of_panic(&*payload);
-            record.fail(cause.to_string());
+            record.fail(cause.text());
             self.tell(id, record.description(), &cause, OnFailure::Remove);
         }
     }
@@ -597,7 +599,7 @@ impl EventLoop {
     /// Counts and tells a failure that is not one of the handler.
     pub(super) fn fail(&mut self, id: SourceId, cause: &Cause, then: OnFailure) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
-        record.fail(cause.to_string());
+        record.fail(cause.text());
         self.tell(id, record.description(), cause, then);
     }
 

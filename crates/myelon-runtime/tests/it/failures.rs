@@ -103,3 +103,64 @@ fn a_handler_cannot_run_the_loop_that_has_called_it() {
     event_loop.turn(Duration::from_millis(100)).unwrap();
     assert_eq!(*failures.borrow(), ["nested: a handler cannot run the loop that has called it"]);
 }
+
+/// An error whose text panics, and whose destructor does too.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic_quietly("its text")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+impl Drop for Unspeakable {
+    fn drop(&mut self) {
+        panic_quietly("its destructor")
+    }
+}
+
+#[test]
+fn an_error_whose_text_and_destructor_panic_costs_no_other_source_its_event() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let served = log();
+    let mut writers = Vec::new();
+    for name in ["bad", "good"] {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        writers.push(writer);
+        let kept = Rc::clone(&served);
+        let handler =
+            move |_: &mut EventLoop, pipe: &mut PipeReader, _: Ready| -> Result<(), Box<dyn std::error::Error>> {
+                pipe.read_exact(&mut [0])?;
+                kept.borrow_mut().push(name);
+                if name == "bad" { Err(Unspeakable.into()) } else { Ok(()) }
+            };
+        event_loop.add(reader, Interest::Readable, name, handler).unwrap();
+    }
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 2);
+    writers.iter_mut().for_each(|writer| writer.write_all(b"y").unwrap());
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 2);
+    assert_eq!(*served.borrow(), ["bad", "good", "bad", "good"]);
+    let reports = event_loop.handle().sources();
+    let bad = reports.iter().find(|report| report.description == "bad").unwrap();
+    assert_eq!((bad.calls, bad.failures), (2, 2));
+}
+
+#[test]
+fn a_safe_point_that_was_asked_for_is_kept_when_the_hook_for_dumps_panics() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let reached = log();
+    let kept = Rc::clone(&reached);
+    let handler = move |_: &mut EventLoop| kept.borrow_mut().push(());
+    event_loop.add_at_safe_point(Duration::from_secs(1), "at a safe point", handler);
+    event_loop.on_dump(|_| panic_quietly("no dump"));
+    let handle = event_loop.handle();
+    handle.request_dump();
+    handle.request_quiesce();
+    assert!(matches!(event_loop.turn(Duration::ZERO), Err(TurnError::HookPanicked(_))));
+    event_loop.turn(Duration::ZERO).unwrap();
+    assert_eq!(reached.borrow().len(), 1);
+}
