@@ -159,19 +159,22 @@ impl Watch {
         let ends = Arc::clone(&ending);
         let every = (self.limit / LOOKS_PER_LIMIT).max(LOOK_EVERY_MIN);
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-            let (ended, bell) = &*ends;
-            let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let (lock, bell) = &*ends;
+            let mut ended = lock.lock().unwrap_or_else(PoisonError::into_inner);
             while !*ended {
                 ended = bell.wait_timeout(ended, every).unwrap_or_else(PoisonError::into_inner).0;
                 if *ended {
                     return;
                 }
+                // Not under the lock: the hook may drop the watchdog.
+                drop(ended);
                 let news = self.look();
                 news.iter().for_each(&mut hook);
                 self.abort_if_too_long(&mut hook);
+                ended = lock.lock().unwrap_or_else(PoisonError::into_inner);
             }
         })?;
-        Ok(Watchdog { ending, thread: Some(thread) })
+        Ok(Watchdog { ending, thread: Some(thread), process: std::process::id() })
     }
 
     fn abort_if_too_long(&self, hook: &mut impl FnMut(&HoldUp)) {
@@ -207,18 +210,27 @@ impl fmt::Debug for Watch {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// If its hook panics, it ends as well, and nothing is watched any more.
+/// If its hook panics, it ends as well, and nothing is watched any more. The hook may drop it; then it ends after the
+/// calls of the hook for what this look has found. In a forked child there is no such thread, and a drop does nothing.
 #[derive(Debug)]
 pub struct Watchdog {
     ending: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
+    /// A forked child has no such thread, and the lock may be held there without end.
+    process: u32,
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         *self.ending.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.ending.1.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // A hook that drops its own watchdog would wait for itself.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             // Its own panic is one of the hook, and was printed.
             let _ = thread.join();
         }

@@ -91,12 +91,7 @@ fn has_reader(path: &Path) -> Result<bool, ListenError> {
 /// Makes the FIFO under another name, opens it, and gives it its name, instead of a left-over.
 fn replace(path: &Path) -> Result<(OwnedFd, Made), ListenError> {
     let new = with_suffix(path, ".new");
-    // What an owner has left that was killed between two of these steps. The lock is held.
-    if let Err(error) = std::fs::remove_file(&new)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(os(path, "unlink of its new name")(error));
-    }
+    remove_new(path, &new)?;
     let make = || {
         let mode = Mode::from_raw_mode(MODE as RawMode);
         mknodat(CWD, &new, FileType::Fifo, mode, 0).map_err(|error| os(path, "mkfifo")(error.into()))?;
@@ -107,6 +102,18 @@ fn replace(path: &Path) -> Result<(OwnedFd, Made), ListenError> {
         Ok((pipe, Made::at(path).map_err(os(path, "stat"))?))
     };
     make().inspect_err(|_| drop(std::fs::remove_file(&new)))
+}
+
+/// Removes the FIFO that an owner has left that was killed before it gave it its name. The lock is held. Another file
+/// that has this name stays, and a FIFO with a reader too.
+fn remove_new(path: &Path, new: &Path) -> Result<(), ListenError> {
+    match std::fs::symlink_metadata(new) {
+        Ok(found) if !found.file_type().is_fifo() => Err(ListenError::OtherFile { path: new.to_owned() }),
+        Ok(_) if has_reader(new)? => Err(ListenError::InUse { path: new.to_owned(), pid: None }),
+        Ok(_) => std::fs::remove_file(new).map_err(os(path, "unlink of its new name")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(os(path, "stat of its new name")(error)),
+    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

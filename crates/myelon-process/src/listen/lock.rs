@@ -5,7 +5,7 @@
 use super::ListenError;
 use super::identity::{FileIdentity, Made};
 use disruptor_mp::__private::Registered;
-use rustix::fs::{FlockOperation, Mode, fchmod, flock, fstat, ftruncate};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, ftruncate};
 use rustix::io::{Errno, pread, pwrite};
 use std::fs::OpenOptions;
 use std::io;
@@ -41,8 +41,14 @@ impl Lock {
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(MODE);
+            // A symlink is an error. A FIFO or a device does not make the call wait.
+            options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
             let file = Registered::open(|| Ok(options.open(&path)?.into())).map_err(os("open of its lock file"))?;
             let open = file.descriptor().expect("this process has opened it");
+            let found = fstat(open).map_err(|error| os("stat of its lock file")(error.into()))?;
+            if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+                return Err(ListenError::OtherFile { path });
+            }
             match flock(open, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
@@ -52,8 +58,7 @@ impl Lock {
                 Err(error) => return Err(os("lock")(error.into())),
             }
             // Its owner may have removed it between the two calls: then this lock protects nothing.
-            let identity = fstat(open).map_err(|error| os("stat of its lock file")(error.into()))?;
-            let identity = FileIdentity::of(&identity);
+            let identity = FileIdentity::of(&found);
             if FileIdentity::at(&path).map_err(os("stat of its lock file"))? == Some(identity) {
                 // The umask has changed the mode of a new one. Without it the next process could not open the file.
                 fchmod(open, Mode::from_raw_mode(MODE)).map_err(|error| os("chmod of its lock file")(error.into()))?;

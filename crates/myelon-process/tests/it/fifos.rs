@@ -258,3 +258,49 @@ fn a_process_of_another_user_cannot_open_it_and_neither_mode_alone_lets_it() {
     set_mode(&place.0, 0o711);
     stranger().spawn().wait_line("OPENED");
 }
+
+#[test]
+fn a_file_that_has_the_temporary_name_of_a_fifo_is_not_removed() {
+    let place = Place::new();
+    // The directory, as the crate makes it.
+    drop(Fifo::create(commands(&place)).unwrap());
+    let neighbour = place.0.join("commands.new");
+
+    std::fs::write(&neighbour, "a file of the user").unwrap();
+    assert!(matches!(Fifo::create(commands(&place)), Err(ListenError::OtherFile { path }) if path == neighbour));
+    assert_eq!(std::fs::read_to_string(&neighbour).unwrap(), "a file of the user");
+    std::fs::remove_file(&neighbour).unwrap();
+
+    let fifo = Fifo::create(&neighbour).unwrap();
+    assert!(matches!(Fifo::create(commands(&place)), Err(ListenError::InUse { path, .. }) if path == neighbour));
+    writer(&neighbour).write_all(b"D").unwrap();
+    assert_eq!(read(&fifo), b"D");
+    drop(fifo);
+    assert_eq!(place.files(), 0);
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_taken_for_a_lock_file() {
+    let _watchdog = Watchdog::new(PATIENCE, "a lock file that is none");
+    let place = Place::new();
+    drop(Fifo::create(commands(&place)).unwrap());
+    let lock = place.0.join("commands.lock");
+
+    // A symlink is not followed: what it leads to stays as it is, and is not made.
+    let target = place.0.join("target");
+    std::os::unix::fs::symlink(&target, &lock).unwrap();
+    assert!(matches!(Fifo::create(commands(&place)), Err(ListenError::Os { .. })));
+    assert!(!target.exists());
+    std::fs::write(&target, "of the user").unwrap();
+    assert!(matches!(Fifo::create(commands(&place)), Err(ListenError::Os { .. })));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "of the user");
+    std::fs::remove_file(&target).unwrap();
+    std::fs::remove_file(&lock).unwrap();
+
+    let fifo = Fifo::create(&lock).unwrap();
+    assert!(matches!(Fifo::create(commands(&place)), Err(ListenError::OtherFile { path }) if path == lock));
+    writer(&lock).write_all(b"D").unwrap();
+    assert_eq!(read(&fifo), b"D");
+    drop(fifo);
+    assert_eq!(place.files(), 0);
+}

@@ -17,7 +17,7 @@
 
 use crate::primitive::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Site, fence_at, lock, order, weakened};
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -142,13 +142,14 @@ impl fmt::Debug for SafePoints {
 thread_local! {
     /// What this thread is a member of: the address of the safe points, and the member.
     static MEMBERSHIPS: RefCell<Vec<(usize, Arc<Member>)>> = const { RefCell::new(Vec::new()) };
-    /// The safe points, by address, at which this thread runs a closure now; 0 for none.
-    static INSIDE: Cell<usize> = const { Cell::new(0) };
+    /// The safe points, by address, at which this thread runs a closure now. A closure may ask for
+    /// one of another agenda.
+    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 #[cfg(loom)]
 loom::thread_local! {
     static MEMBERSHIPS: RefCell<Vec<(usize, Arc<Member>)>> = RefCell::new(Vec::new());
-    static INSIDE: Cell<usize> = Cell::new(0);
+    static INSIDE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
 impl SafePoints {
@@ -163,7 +164,7 @@ impl SafePoints {
 
     /// Whether a closure at one of these safe points called us.
     pub(crate) fn is_inside(&self) -> bool {
-        INSIDE.with(Cell::get) == self.address()
+        INSIDE.with(|inside| inside.borrow().contains(&self.address()))
     }
 
     /// Makes the calling thread a party, from now on. It must [`leave`](Self::leave) on the same thread.
@@ -377,18 +378,18 @@ struct Alone<'a> {
     points: &'a SafePoints,
     ticket: u64,
     caller: Option<Arc<Member>>,
-    outer: usize,
 }
 
 impl<'a> Alone<'a> {
     fn begin(points: &'a SafePoints, ticket: u64, caller: Option<Arc<Member>>) -> Self {
-        Self { points, ticket, caller, outer: INSIDE.with(|inside| inside.replace(points.address())) }
+        INSIDE.with(|inside| inside.borrow_mut().push(points.address()));
+        Self { points, ticket, caller }
     }
 }
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        INSIDE.with(|inside| inside.set(self.outer));
+        INSIDE.with(|inside| inside.borrow_mut().pop());
         let mut inner = lock(&self.points.inner);
         // Partner: the look of a party that rested all the time, and so does not pass our lock.
         self.points.epoch.fetch_add(1, order(Site::GoRelease, Ordering::Release));

@@ -75,6 +75,13 @@ pub enum Cause {
     Doorbell(#[source] io::Error),
 }
 
+impl Cause {
+    /// What it says. The text of an error is the program's, and may panic.
+    pub(super) fn text(&self) -> String {
+        contained(|| self.to_string()).unwrap_or_else(|_| "an error whose text panicked".to_owned())
+    }
+}
+
 /// What a panic has said.
 pub(super) fn text_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();

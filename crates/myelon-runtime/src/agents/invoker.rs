@@ -212,6 +212,7 @@ impl Invoker {
             }
             Err(cause) => {
                 self.fail(index, Activity::Start, &cause);
+                discard(cause);
                 0
             }
         }
@@ -237,6 +238,7 @@ impl Invoker {
             }
             Err(cause) => {
                 self.fail(index, Activity::Work, &cause);
+                discard(cause);
                 0
             }
         }
@@ -274,12 +276,12 @@ impl Invoker {
             self.on_close(index, then);
         }
         if step == Step::Ended && self.failed.is_none() {
-            self.failed = Some((self.record(index).name.clone(), cause.to_string()));
+            self.failed = Some((self.record(index).name.clone(), cause.text()));
         }
         if let Some(text) = hook {
             self.finish(GroupEnd::Panicked { what: "the hook for failures", text });
         } else if then == Then::GroupEnds {
-            let (agent, error) = (self.record(index).name.clone(), cause.to_string());
+            let (agent, error) = (self.record(index).name.clone(), cause.text());
             self.finish(GroupEnd::Failed { agent, error });
         }
     }
@@ -296,10 +298,13 @@ impl Invoker {
     /// Counts a failure and gives it to the hook; returns what a panic of the hook has said.
     fn tell(&mut self, index: usize, during: Activity, cause: &Cause, then: Then) -> Option<String> {
         let record = &self.shared.records[index];
-        record.fail(cause.to_string());
+        record.fail(cause.text());
         let hook = self.hook.as_mut()?;
         let failure = Failure { group: &self.shared.name, agent: &record.name, during, cause, then };
-        contained(|| hook(&failure)).err()
+        let told = contained(|| hook(&failure)).err();
+        // The time of the hook is not that of the next agent.
+        self.last = self.shared.clock.now();
+        told
     }
 
     /// Ends the group: closes the agents that run, in reverse order, drops all, and says so.
@@ -389,6 +394,7 @@ impl Invoker {
                 Ok(false) => return false,
                 Err(cause) => {
                     self.fail(index, Activity::Park, &cause);
+                    discard(cause);
                     return false;
                 }
             }
@@ -488,6 +494,11 @@ fn resting<R>(attended: Option<&Attended>, sleep: impl FnOnce() -> R) -> R {
 
 fn flat<T>(answer: Result<Result<T, AgentError>, Cause>) -> Result<T, Cause> {
     answer?.map_err(Cause::Error)
+}
+
+/// Drops a cause that was told. The destructor of an error is the program's, and may panic.
+fn discard(cause: Cause) {
+    let _ = contained(|| drop(cause));
 }
 
 impl Drop for Invoker {

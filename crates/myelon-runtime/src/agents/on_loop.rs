@@ -4,7 +4,7 @@ use super::failure::Cause;
 use super::invoker::{Deadline, Invoker};
 use super::shared::GroupHandle;
 use super::{Activity, Group};
-use crate::event_loop::{EventLoop, Interest, Next, Ready, Settings, SourceId, Tick};
+use crate::event_loop::{EventLoop, Interest, LoopHandle, Next, Ready, Settings, SourceId, Tick};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +16,23 @@ struct Looped {
     doorbells: Vec<SourceId>,
     /// The changes of the group at which the doorbells were added.
     changes: u64,
+    loop_handle: LoopHandle,
+}
+
+/// A program may remove the source of the group. The other sources of the group go with it.
+impl Drop for Looped {
+    fn drop(&mut self) {
+        let timer = self.timer.take().map(|(timer, _)| timer);
+        let left = self.doorbells.drain(..).chain(timer).collect::<Vec<_>>();
+        if !left.is_empty() {
+            // It is refused if the loop is gone, and its sources with it.
+            let _ = self.loop_handle.call(move |event_loop: &mut EventLoop| {
+                for source in left {
+                    event_loop.remove(source);
+                }
+            });
+        }
+    }
 }
 
 impl Group {
@@ -48,7 +65,9 @@ impl Group {
     /// ```
     pub fn add_to(mut self, event_loop: &mut EventLoop, settings: impl Into<Settings>) -> GroupHandle {
         self.clock = Arc::clone(event_loop.clock());
-        let mut looped = Looped { invoker: self.into_invoker(), timer: None, doorbells: Vec::new(), changes: 0 };
+        let loop_handle = event_loop.handle();
+        let invoker = self.into_invoker();
+        let mut looped = Looped { invoker, timer: None, doorbells: Vec::new(), changes: 0, loop_handle };
         let handle = looped.invoker.handle();
         // One wake is as good as many.
         let (_, sender) =

@@ -1,5 +1,6 @@
 //! What goes wrong: in a handler, when a source is added, and in a turn.
 
+use super::turn::contained;
 use super::{OnFailure, SourceId};
 use std::any::Any;
 use std::error::Error;
@@ -54,6 +55,11 @@ impl Cause {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         Self::Panic(text.unwrap_or("a value that is no text").to_owned())
+    }
+
+    /// What it says. The text of an error is the program's, and may panic.
+    pub(super) fn text(&self) -> String {
+        contained(|| self.to_string()).unwrap_or_else(|_| "an error whose text panicked".to_owned())
     }
 }
 

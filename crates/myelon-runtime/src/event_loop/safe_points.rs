@@ -79,7 +79,8 @@ impl EventLoop {
 
     /// Calls what waits for a safe point, if one was asked for.
     pub(super) fn serve_safe_point(&mut self) -> usize {
-        if self.shared().requests.take(QUIESCE) == 0 {
+        // A loop that stops calls no handler: the request stays for the next turn.
+        if self.stopped() || self.shared().requests.take(QUIESCE) == 0 {
             return 0;
         }
         let mut longest = Duration::ZERO;

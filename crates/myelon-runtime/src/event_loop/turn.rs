@@ -460,7 +460,7 @@ impl EventLoop {
                 };
                 let record = removed.as_ref().or_else(|| self.entries.get(id).map(|entry| &entry.record));
                 let record = Arc::clone(record.expect("a source that is out has left its record"));
-                record.fail(text_of(&cause));
+                record.fail(cause.text());
                 (next, Some((record, cause, policy)))
             }
         };
@@ -491,7 +491,7 @@ impl EventLoop {
         }
         if let Some((record, cause, policy)) = failure {
             self.tell(id, record.description(), &cause, policy);
-            // The destructor of an error may panic as well.
+            // The destructor of the error is the program's. The failure is told already.
             let _ = contained(|| drop(cause));
         }
     }
@@ -670,7 +670,7 @@ impl EventLoop {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
         if let Err(payload) = contained(|| self.remove(id)) {
             let cause = Cause::of_panic(&*payload);
-            record.fail(cause.to_string());
+            record.fail(cause.text());
             self.tell(id, record.description(), &cause, OnFailure::Remove);
         }
     }
@@ -678,7 +678,7 @@ impl EventLoop {
     /// Counts and tells a failure that is not one of the handler.
     pub(super) fn fail(&mut self, id: SourceId, cause: &Cause, then: OnFailure) {
         let Some(record) = self.entries.get(id).map(|entry| Arc::clone(&entry.record)) else { return };
-        record.fail(text_of(cause));
+        record.fail(cause.text());
         self.tell(id, record.description(), cause, then);
     }
 
@@ -689,11 +689,6 @@ impl EventLoop {
             self.hook_panicked = Some(Cause::of_panic(&*payload).to_string());
         }
     }
-}
-
-/// What an error of a handler says. Its `Display` may panic.
-fn text_of(cause: &Cause) -> String {
-    contained(|| cause.to_string()).unwrap_or_else(|_| "an error whose text cannot be written: it panics".to_owned())
 }
 
 /// Puts an entry at the end of its list.

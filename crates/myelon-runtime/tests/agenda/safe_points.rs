@@ -143,6 +143,21 @@ fn inside_the_closure_a_second_one_is_an_error() {
 }
 
 #[test]
+fn inside_the_closures_of_two_agendas_a_second_one_of_either_is_an_error() {
+    let _watchdog = Watchdog::new(PATIENCE, "a safe point");
+    let (first, second) = (agenda(1), agenda(1));
+    let inner = || (first.quiesce("a", A_MOMENT, || ()), second.quiesce("b", A_MOMENT, || ()));
+    let outer = first.quiesce("outer", PATIENCE, || {
+        let in_both = second.quiesce("of the other", PATIENCE, inner).unwrap();
+        (in_both, inner())
+    });
+    let (in_both, after) = outer.unwrap();
+    let inside = |description: &'static str| Err(QuiesceError::Inside { description: description.into() });
+    assert_eq!(in_both, (inside("a"), inside("b")));
+    assert_eq!(after, (inside("a"), Ok(())));
+}
+
+#[test]
 fn a_closure_that_panics_lets_everything_go_on() {
     let _watchdog = Watchdog::new(PATIENCE, "a safe point");
     let agenda = agenda(2);

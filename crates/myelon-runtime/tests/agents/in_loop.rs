@@ -45,6 +45,23 @@ fn a_group_is_called_for_each_byte_at_its_doorbell_and_for_nothing_else() {
 }
 
 #[test]
+fn a_group_that_is_removed_from_its_loop_leaves_no_source_there() {
+    let _watchdog = Watchdog::new(PATIENCE, "a group that is removed");
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut event_loop = EventLoop::new().unwrap();
+    let loop_handle = event_loop.handle();
+    let sources_before = loop_handle.sources().len();
+    let group = Group::new("readers").agent(AtPipe { pipe: ours, read: Arc::default() });
+    let handle = group.add_to(&mut event_loop, "agents that read");
+    turn_until(&mut event_loop, || loop_handle.sources().len() == sources_before + 2);
+    let sources = loop_handle.sources();
+    let id = sources.iter().find(|source| source.description == "agents that read").unwrap().id;
+    event_loop.remove(id);
+    assert_eq!(handle.ended(), Some(GroupEnd::Closed));
+    turn_until(&mut event_loop, || loop_handle.sources().len() == sources_before);
+}
+
+#[test]
 fn a_wake_from_another_thread_is_a_cycle() {
     let _watchdog = Watchdog::new(PATIENCE, "wakes");
     let asked = Arc::new(AtomicU64::new(0));

@@ -1,7 +1,8 @@
 //! `on_close` runs once for each `on_start` that succeeded, whatever fails, panics or ends in between (R-58, R-67,
 //!
 
-use myelon_runtime::agents::{Agent, AgentError, BackOff, Group, Policy, Restart, Work};
+use crate::{Noted, log};
+use myelon_runtime::agents::{Agent, AgentError, BackOff, Group, GroupEnd, Policy, Restart, Work, from_fn};
 use myelon_runtime::testing::VirtualClock;
 use proptest::prelude::*;
 use std::panic::resume_unwind;
@@ -242,4 +243,67 @@ proptest! {
             prop_assert_eq!(agent.starts, starts);
         }
     }
+}
+
+struct NeverStarts;
+
+impl Agent for NeverStarts {
+    fn name(&self) -> &str {
+        "never starts"
+    }
+
+    fn on_start(&mut self) -> Result<(), AgentError> {
+        Err("no luck".into())
+    }
+
+    fn do_work(&mut self, _: Instant) -> Result<Work, AgentError> {
+        unreachable!("it was not started")
+    }
+}
+
+#[test]
+fn the_time_of_the_hook_is_not_that_of_the_next_agent() {
+    let clock = VirtualClock::new();
+    let quick = from_fn("quick", |_| Ok(Work::Count(1)));
+    let of_hook = clock.clone();
+    let group = Group::new("example").agent(quick).agent_with(NeverStarts, Policy::Restart(Restart::default()));
+    let group = group.agent(from_fn("next", |_| Ok(Work::Count(1)))).clock(clock);
+    let mut invoker = group.on_failure(move |_| of_hook.advance(Duration::from_secs(1))).into_invoker();
+    invoker.invoke();
+    invoker.invoke();
+    let reports = invoker.handle().agents();
+    assert_eq!((reports[1].failures, reports[2].cycles), (2, 1));
+    assert_eq!(reports[2].longest, Duration::ZERO);
+}
+
+/// An error whose text panics, and whose destructor does too.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::panic::resume_unwind(Box::new("its text"))
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+impl Drop for Unspeakable {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("its destructor"))
+    }
+}
+
+#[test]
+fn an_agent_whose_error_panics_is_closed_and_the_others_go_on() {
+    let log = log();
+    let bad = Noted { name: "bad", log: log.clone(), work: |_| Err(Unspeakable.into()) };
+    let good = from_fn("good", |_| Ok(Work::Count(1)));
+    let mut invoker = Group::new("example").agent_with(bad, Policy::End).agent(good).into_invoker();
+    invoker.invoke();
+    assert_eq!(invoker.invoke(), 1);
+    assert_eq!(invoker.invoke(), 1);
+    assert_eq!(*log.lock().unwrap(), ["bad starts", "bad closes"]);
+    assert_eq!(invoker.handle().agents()[0].failures, 1);
+    assert_eq!(invoker.close(), GroupEnd::Closed);
 }

@@ -141,37 +141,6 @@ fn a_handler_may_give_its_descriptor_away_if_it_removes_its_source_and_else_it_i
     }
 }
 
-/// An error whose text and whose destructor panic.
-#[derive(Debug)]
-struct Worst;
-
-impl std::fmt::Display for Worst {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        panic_quietly("in the text")
-    }
-}
-
-impl std::error::Error for Worst {}
-
-impl Drop for Worst {
-    fn drop(&mut self) {
-        panic_quietly("in the destructor")
-    }
-}
-
-#[test]
-fn an_error_whose_text_and_destructor_panic_costs_only_its_own_event() {
-    let mut event_loop = EventLoop::new().unwrap();
-    let id = event_loop
-        .add_interval(Duration::from_millis(1), "worst", |_: &mut EventLoop, _| -> Result<(), Worst> { Err(Worst) });
-    for calls in 1..=2 {
-        assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
-        let report = event_loop.report(id).unwrap();
-        assert_eq!((report.calls, report.failures, report.state), (calls, calls, SourceState::Waiting));
-        assert!(report.last_error.unwrap().contains("it panics"));
-    }
-}
-
 #[test]
 fn each_handler_of_a_loop_is_dropped_even_if_the_destructors_of_all_panic() {
     struct Panics(Rc<std::cell::Cell<u32>>);
@@ -206,4 +175,65 @@ fn a_handler_may_drop_another_loop_and_hold_the_last_handle_of_its_own() {
         own.quit();
     });
     event_loop.run().unwrap();
+}
+
+/// An error whose text panics, and whose destructor does too.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic_quietly("its text")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+impl Drop for Unspeakable {
+    fn drop(&mut self) {
+        panic_quietly("its destructor")
+    }
+}
+
+#[test]
+fn an_error_whose_text_and_destructor_panic_costs_no_other_source_its_event() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let served = log();
+    let mut writers = Vec::new();
+    for name in ["bad", "good"] {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        writers.push(writer);
+        let kept = Rc::clone(&served);
+        let handler =
+            move |_: &mut EventLoop, pipe: &mut PipeReader, _: Ready| -> Result<(), Box<dyn std::error::Error>> {
+                pipe.read_exact(&mut [0])?;
+                kept.borrow_mut().push(name);
+                if name == "bad" { Err(Unspeakable.into()) } else { Ok(()) }
+            };
+        event_loop.add(reader, Interest::Readable, name, handler).unwrap();
+    }
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 2);
+    writers.iter_mut().for_each(|writer| writer.write_all(b"y").unwrap());
+    assert_eq!(event_loop.turn(Duration::ZERO).unwrap(), 2);
+    assert_eq!(*served.borrow(), ["bad", "good", "bad", "good"]);
+    let reports = event_loop.handle().sources();
+    let bad = reports.iter().find(|report| report.description == "bad").unwrap();
+    assert_eq!((bad.calls, bad.failures), (2, 2));
+}
+
+#[test]
+fn a_safe_point_that_was_asked_for_is_kept_when_the_hook_for_dumps_panics() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let reached = log();
+    let kept = Rc::clone(&reached);
+    let handler = move |_: &mut EventLoop| kept.borrow_mut().push(());
+    event_loop.add_at_safe_point(Duration::from_secs(1), "at a safe point", handler);
+    event_loop.on_dump(|_| panic_quietly("no dump"));
+    let handle = event_loop.handle();
+    handle.request_dump();
+    handle.request_quiesce();
+    assert!(matches!(event_loop.turn(Duration::ZERO), Err(TurnError::HookPanicked(_))));
+    event_loop.turn(Duration::ZERO).unwrap();
+    assert_eq!(reached.borrow().len(), 1);
 }

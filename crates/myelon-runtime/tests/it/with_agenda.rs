@@ -355,7 +355,43 @@ fn a_watchdog_tells_from_a_thread_of_its_own_and_ends_with_its_value() {
         assert_eq!((&*overdue.party, overdue.runs.as_deref()), ("the loop", Some("a slow handler")));
         assert!(overdue.since > Some(limit));
     });
-    event_loop.turn(Duration::ZERO).unwrap();
+    assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
     drop(watchdog);
     assert!(event_loop.handle().sources().iter().all(|source| source.failures == 0), "{}", event_loop.handle().dump());
+}
+
+#[test]
+fn a_watchdog_that_its_own_hook_drops_ends() {
+    let _watchdog = Watchdog::new(PATIENCE, "a watchdog that its hook drops");
+    let mut event_loop = EventLoop::new().unwrap();
+    let place = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let own = std::sync::Arc::clone(&place);
+    let (sender, dropped) = channel();
+    let watch = Watch::new(Duration::from_millis(2)).event_loop(&event_loop.handle(), "the loop");
+    let watchdog = watch.start(move |_| {
+        drop(own.lock().unwrap().take());
+        let _ = sender.send(());
+    });
+    *place.lock().unwrap() = Some(watchdog.unwrap());
+    event_loop.add_timer(Duration::ZERO, "a slow handler", move |_: &mut EventLoop, _| {
+        dropped.recv().unwrap();
+        // The thread has ended when the hook, and with it the sender, is gone.
+        assert!(dropped.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+    });
+    assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
+    assert!(place.lock().unwrap().is_none());
+    assert!(event_loop.handle().sources().iter().all(|source| source.failures == 0), "{}", event_loop.handle().dump());
+}
+
+#[test]
+fn a_forked_child_can_drop_the_watchdog_of_its_parent() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a forked child");
+    let event_loop = EventLoop::new().unwrap();
+    let watch = Watch::new(Duration::from_millis(2)).event_loop(&event_loop.handle(), "the loop");
+    let mut watchdog = Some(watch.start(|_| ()).unwrap());
+    let mut child = testkit::fork::fork_then(|| {
+        drop(watchdog.take());
+        0
+    });
+    assert_eq!(child.wait_exit(PATIENCE).code(), Some(0));
 }
