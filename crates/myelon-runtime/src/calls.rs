@@ -105,8 +105,9 @@ impl Calls {
     /// called.
     pub(crate) fn clear(&self) -> bool {
         self.sleeping.store(AWAKE, Ordering::Relaxed);
-        // A look first, so that a cycle without a call costs no locked operation. Acquire, partner in `call`. An exchange
-        // that fails stores nothing; a swap would be right too, but loom has no total order of the stores to one word.
+        // A look first, so that a cycle without a call costs no locked operation. Acquire, partner in `call`. An
+        // exchange that fails stores nothing; a swap would be right too, but loom has no total order of the stores to
+        // one word.
         let acquire = order(Site::CalledAcquire, Ordering::Acquire);
         self.called.load(Ordering::Relaxed)
             && self.called.compare_exchange(true, false, acquire, Ordering::Relaxed).is_ok()

@@ -142,8 +142,8 @@ impl fmt::Debug for SafePoints {
 thread_local! {
     /// What this thread is a member of: the address of the safe points, and the member.
     static MEMBERSHIPS: RefCell<Vec<(usize, Arc<Member>)>> = const { RefCell::new(Vec::new()) };
-    /// The safe points, by address, at which this thread runs a closure now. A closure may ask for
-    /// one of another agenda.
+    /// The safe points, by address, at which this thread runs a closure now. A closure may ask for one of another
+    /// agenda.
     static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 #[cfg(loom)]
@@ -164,7 +164,8 @@ impl SafePoints {
 
     /// Whether a closure at one of these safe points called us.
     pub(crate) fn is_inside(&self) -> bool {
-        INSIDE.with(|inside| inside.borrow().contains(&self.address()))
+        // In a destructor of a thread that ends the list may be gone: then a second question waits for its patience.
+        INSIDE.try_with(|inside| inside.borrow().contains(&self.address())).unwrap_or(false)
     }
 
     /// Makes the calling thread a party, from now on. It must [`leave`](Self::leave) on the same thread.
@@ -382,14 +383,14 @@ struct Alone<'a> {
 
 impl<'a> Alone<'a> {
     fn begin(points: &'a SafePoints, ticket: u64, caller: Option<Arc<Member>>) -> Self {
-        INSIDE.with(|inside| inside.borrow_mut().push(points.address()));
+        let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(points.address()));
         Self { points, ticket, caller }
     }
 }
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        INSIDE.with(|inside| inside.borrow_mut().pop());
+        let _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
         let mut inner = lock(&self.points.inner);
         // Partner: the look of a party that rested all the time, and so does not pass our lock.
         self.points.epoch.fetch_add(1, order(Site::GoRelease, Ordering::Release));

@@ -14,7 +14,8 @@ const KNOWN: usize = 3;
 /// and sleeps only then; otherwise it sleeps at once. It sleeps at the agents' doorbells, each time twice as long, so
 /// that agents without doorbells are polled.
 ///
-/// By default a gap is short below 50 us, about what a sleep and a wake-up cost, and sleeps are from 50 us to 1 ms.
+/// By default a gap is short below 50 us, and sleeps are from 50 us to 1 ms. A sleep makes an agent 6 to 8 us late, and
+/// spinning for short gaps takes the whole core; BENCHMARKS.md has a table.
 ///
 /// ```
 /// use myelon_runtime::agents::{Adaptive, Group, Work, from_fn};
