@@ -3,6 +3,7 @@
 //! Source: RFC 0022.
 
 mod adding;
+mod calling;
 mod channel;
 #[cfg(target_os = "linux")]
 mod children;

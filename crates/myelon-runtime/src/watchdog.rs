@@ -106,7 +106,7 @@ impl Watch {
 
     /// What has run for longer than the limit. Each run is told once, and again each time its duration has doubled.
     pub fn look(&mut self) -> Vec<HoldUp> {
-        let overdue = self.overdue();
+        let overdue = self.overdue(self.limit);
         let same = |a: &HoldUp, b: &HoldUp| (&a.party, &a.runs) == (&b.party, &b.runs);
         // What has ended, or was begun anew, is forgotten.
         self.told.retain(|told| overdue.iter().any(|now| same(now, &told.overdue) && now.since >= told.overdue.since));
@@ -128,8 +128,8 @@ impl Watch {
         news
     }
 
-    /// What is longer than the limit now.
-    fn overdue(&self) -> Vec<HoldUp> {
+    /// What has run for longer than `limit` now.
+    fn overdue(&self, limit: Duration) -> Vec<HoldUp> {
         let runs = self.watched.iter().flat_map(|watched| match watched {
             Watched::Loop { handle, name } => {
                 let runs = handle.runs().map(|(runs, since)| (name.clone(), runs, since));
@@ -145,19 +145,20 @@ impl Watch {
                 runs.into_iter().collect()
             }
         });
-        let late = runs.filter(|(.., since)| *since > self.limit);
+        let late = runs.filter(|(.., since)| *since > limit);
         late.map(|(party, runs, since)| HoldUp { party, runs: Some(runs), since: Some(since) }).collect()
     }
 
-    /// Starts a thread that looks four times within the limit, and calls `hook` for what [`look`](Self::look) finds. It
-    /// makes a system call for each look.
+    /// Starts a thread that looks four times within the limit (or within the time to abort, if that is shorter), and
+    /// calls `hook` for what [`look`](Self::look) finds. It makes a system call for each look.
     ///
     /// # Errors
     /// The system did not start the thread.
     pub fn start(mut self, mut hook: impl FnMut(&HoldUp) + Send + 'static) -> io::Result<Watchdog> {
         let ending = Arc::new((Mutex::new(false), Condvar::new()));
         let ends = Arc::clone(&ending);
-        let every = (self.limit / LOOKS_PER_LIMIT).max(LOOK_EVERY_MIN);
+        let shortest = self.abort_after.map_or(self.limit, |longest| longest.min(self.limit));
+        let every = (shortest / LOOKS_PER_LIMIT).max(LOOK_EVERY_MIN);
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
             let (lock, bell) = &*ends;
             let mut ended = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +180,7 @@ impl Watch {
 
     fn abort_if_too_long(&self, hook: &mut impl FnMut(&HoldUp)) {
         let Some(longest) = self.abort_after else { return };
-        if let Some(overdue) = self.overdue().into_iter().find(|overdue| overdue.since > Some(longest)) {
+        if let Some(overdue) = self.overdue(longest).into_iter().next() {
             hook(&overdue);
             std::process::abort();
         }
