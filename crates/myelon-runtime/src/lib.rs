@@ -29,7 +29,7 @@
 //!
 //! ```text
 //!   sleep until: a descriptor, a wake, the next timer, the end of a rate limit   (not at all if something is ready)
-//! 1 results        a dump that was asked for; calls and commands that other threads have sent; results of tasklets
+//! 1 results        a dump, a safe point; calls and commands of other threads; results of tasklets
 //! 2 timers         that are due, by deadline
 //! 3 signals        in the order of the kernel: lowest number first
 //! 4 descriptors    by priority, and in one priority in turn; children and sockets are descriptors
