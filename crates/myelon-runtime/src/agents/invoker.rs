@@ -426,11 +426,11 @@ impl Invoker {
     /// `false`: it goes on. `true` may also mean that a caller has seen that it was away, and brings it back.
     pub(super) fn go_away(&mut self, ready: impl FnOnce(&mut Self) -> bool) -> bool {
         let shared = Arc::clone(&self.shared);
-        if !shared.waker.announce(Sleep::Away) {
+        if !shared.waker.announce_away() {
             return false;
         }
         let may_stay = !shared.is_closing() && self.arm() && ready(self);
-        may_stay || !shared.waker.take_back(Sleep::Away)
+        may_stay || !shared.waker.stay()
     }
 
     /// How often an agent has begun or ended to run. If it changes, there may be other descriptors.
@@ -441,7 +441,7 @@ impl Invoker {
     /// Sleeps until a wake, until `until`, or, at doorbells, until a descriptor is readable.
     pub(super) fn sleep(&mut self, how: Sleep, until: Option<Instant>) {
         let shared = Arc::clone(&self.shared);
-        let slept = shared.waker.announce(how) && !shared.is_closing() && self.sleep_announced(how, until);
+        let slept = shared.waker.announce_parked() && !shared.is_closing() && self.sleep_announced(how, until);
         let called = shared.waker.clear();
         if let Some(until) = until
             && slept
@@ -460,16 +460,19 @@ impl Invoker {
             if !self.arm() {
                 return false;
             }
-            // `None`: no descriptors, so the thread can be parked.
             let polled = self.with_doorbells(|_, doorbells| {
-                let bell = (!doorbells.list.is_empty()).then(|| shared.waker.bell())?;
-                let polled = || super::poll::poll(bell, &doorbells.list, longest());
-                Some(resting(attended.as_ref(), polled))
+                if doorbells.list.is_empty() {
+                    return None;
+                }
+                let poll = |bell: Option<&_>| {
+                    resting(attended.as_ref(), || super::poll::poll(bell, &doorbells.list, longest()))
+                };
+                Some(shared.waker.at_doorbells(poll).unwrap_or(false))
             });
             match polled {
                 None => return false,
                 Some(Some(nothing)) => return nothing,
-                Some(None) if !shared.waker.change(Sleep::AtDoorbells, Sleep::Parked) => return false,
+                // No descriptors, so the thread is parked.
                 Some(None) => {}
             }
         }

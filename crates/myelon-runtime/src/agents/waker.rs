@@ -41,39 +41,47 @@ impl Waker {
         }
     }
 
-    /// The group is about to sleep. `false`: it was called, so it must not.
-    ///
-    /// For [`Sleep::Away`] the answer `true` may also mean that a caller brings the group to a thread already.
-    pub(super) fn announce(&self, how: Sleep) -> bool {
-        if how == Sleep::Parked || how == Sleep::AtDoorbells {
-            *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+    /// The group's thread is about to be parked. `false`: it was called, so it must not.
+    pub(super) fn announce_parked(&self) -> bool {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+        self.calls.announce(Sleep::Parked)
+    }
+
+    /// The group's thread, which was about to be parked, polls descriptors instead: those of the group, and the bell
+    /// that `poll` is given, or none if the system has no descriptor for it. `None`: a caller has woken the group
+    /// meanwhile.
+    pub(super) fn at_doorbells<R>(&self, poll: impl FnOnce(Option<&Bell>) -> R) -> Option<R> {
+        // First the bell: a caller that sees that the group sleeps there must find it.
+        let bell = self.bell();
+        if bell.is_some() && !self.calls.change(Sleep::Parked, Sleep::AtDoorbells) {
+            return None;
         }
-        self.calls.announce(how)
+        Some(poll(bell))
     }
 
-    /// Sleeps in another way than was announced. `false`: a caller has woken the group meanwhile.
-    pub(super) fn change(&self, from: Sleep, to: Sleep) -> bool {
-        self.calls.change(from, to)
+    fn bell(&self) -> Option<&Bell> {
+        if self.bell.get().is_none() {
+            // Only the group's thread comes here.
+            let _ = self.bell.set(Bell::new().ok()?);
+        }
+        self.bell.get()
     }
 
-    /// The group does not sleep after all. `false`: a caller has seen that it sleeps, and wakes it.
-    pub(super) fn take_back(&self, how: Sleep) -> bool {
-        self.calls.take_back(how)
+    /// The group is about to leave its thread. `false`: it was called, so it must not. `true` may also mean that a
+    /// caller brings it to a thread already.
+    pub(super) fn announce_away(&self) -> bool {
+        self.calls.announce(Sleep::Away)
+    }
+
+    /// The group that was about to leave its thread stays. `false`: a caller has seen that it was away, and brings it.
+    pub(super) fn stay(&self) -> bool {
+        self.calls.take_back(Sleep::Away)
     }
 
     /// The group is awake. A call from now on is for the sleep after the cycle that follows. Returns whether it was
     /// called.
     pub(super) fn clear(&self) -> bool {
         self.calls.clear()
-    }
-
-    /// What is rung; `None` if the system has no descriptor for it.
-    pub(super) fn bell(&self) -> Option<&Bell> {
-        if self.bell.get().is_none() {
-            // Only the group's thread comes here.
-            let _ = self.bell.set(Bell::new().ok()?);
-        }
-        self.bell.get()
     }
 
     /// Sets what brings a group that is away to a thread.

@@ -2,16 +2,17 @@
 
 use crate::{AtPipe, PATIENCE, Watchdog, eventually, log};
 use myelon_runtime::agents::{
-    Adaptive, BackOff, Group, GroupEnd, IdleStrategy, ParkAtDoorbells, Spin, Work, Yield, from_fn,
+    Adaptive, Agent, AgentError, BackOff, Doorbells, Group, GroupEnd, GroupHandle, IdleStrategy, ParkAtDoorbells, Spin,
+    Work, Yield, from_fn,
 };
 use myelon_runtime::clock::Clock;
 use myelon_runtime::testing::VirtualClock;
 use std::fs::read_to_string;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{TryRecvError, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const US: Duration = Duration::from_micros(1);
@@ -139,6 +140,58 @@ fn no_ring_of_a_descriptor_and_no_wake_beside_it_is_lost() {
         eventually("the wake is served", PATIENCE, || woken.load(Ordering::Acquire) == round).unwrap();
     }
     assert_eq!(runner.close(PATIENCE).unwrap(), GroupEnd::Closed);
+}
+
+/// An agent at a pipe into which nothing comes. Something happens at the moment when it has armed for the first time.
+struct ArmedThen<F> {
+    pipe: UnixStream,
+    then: Option<F>,
+    ready: Arc<AtomicBool>,
+}
+
+impl<F: FnOnce() + Send> Agent for ArmedThen<F> {
+    fn name(&self) -> &str {
+        "armed"
+    }
+
+    fn do_work(&mut self, _: std::time::Instant) -> Result<Work, AgentError> {
+        Ok(if self.ready.load(Ordering::Relaxed) { Work::Finished } else { Work::NONE })
+    }
+
+    fn before_park(&mut self) -> bool {
+        if let Some(then) = self.then.take() {
+            // What another thread does now, it does while the group is about to sleep.
+            std::thread::scope(|scope| drop(scope.spawn(then).join()));
+        }
+        true
+    }
+
+    fn doorbells<'a>(&'a self, doorbells: &mut Doorbells<'a>) {
+        doorbells.add(&self.pipe);
+    }
+}
+
+#[test]
+fn the_first_sleep_at_doorbells_ends_by_a_wake_and_by_a_close_that_come_while_it_begins() {
+    let _watchdog = Watchdog::new(PATIENCE * 2, "a first sleep");
+    for close in [false, true] {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (ready, handle) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::<GroupHandle>::new()));
+        let (set, group) = (Arc::clone(&ready), Arc::clone(&handle));
+        let then = move || {
+            if close {
+                group.wait().request_close();
+            } else {
+                set.store(true, Ordering::Relaxed);
+                group.wait().wake();
+            }
+        };
+        let agent = ArmedThen { pipe: ours, then: Some(then), ready };
+        let mut runner = Group::new("armed").agent(agent).spawn(ParkAtDoorbells).unwrap();
+        handle.set(runner.handle()).unwrap();
+        let end = if close { GroupEnd::Closed } else { GroupEnd::Finished };
+        assert_eq!(runner.wait(PATIENCE).unwrap(), end, "closed: {close}");
+    }
 }
 
 /// How often the scheduler has given the thread of this name a core.
