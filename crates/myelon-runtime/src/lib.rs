@@ -158,6 +158,7 @@ mod one_line;
 mod primitive;
 mod priority;
 mod requests;
+mod sleeping;
 pub mod testing;
 pub mod timers;
 #[cfg(not(loom))]

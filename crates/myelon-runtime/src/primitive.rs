@@ -1,7 +1,7 @@
 //! The only door to atomics, locks and fences: `std`'s in every build, loom's in a model.
 //!
-//! Each ordering, fence, second look and exchange on which the agenda and the loop depend has a name. A model can take
-//! out one at a time, and must then fail.
+//! Each ordering, fence, second look and exchange on which the agenda, the loop and the agents depend has a name. A
+//! model can take out one at a time, and must then fail.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the one place of this crate for atomics
 
 use std::sync::PoisonError;
@@ -12,7 +12,9 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::Ordering;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use loom::sync::atomic::fence;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
@@ -80,14 +82,22 @@ pub(crate) enum Site {
     LookBeforeEach,
     /// That a second asker waits until the first has finished.
     OneAsker,
-    /// The fence of a thread that asks something of a loop, between its request and its look at *sleeping*: SeqCst.
+    /// The fence of a thread that asks something of a sleeper, between its request and its look at *sleeping*: SeqCst.
     RequestFence,
-    /// The loop's fence between *sleeping* and its second look: SeqCst.
+    /// The sleeper's fence between *sleeping* and its second look: SeqCst.
     SleepFence,
-    /// The loop's second look, at the flags and the news.
+    /// The sleeper's second look at what is requested.
     SleepSecondLook,
-    /// That of several threads that see *sleeping*, the one that takes it wakes the loop.
+    /// That of several threads that see *sleeping*, the one that takes it wakes the sleeper.
     WakeTaken,
+    /// The taking of *sleeping*: Acquire.
+    TakeAcquire,
+    /// That a sleeper sleeps in another way only if no thread has taken *sleeping*.
+    ChangeExchange,
+    /// *sleeping* when the way of sleeping changes: Release.
+    ChangeRelease,
+    /// That a sleeper goes on only if no thread has taken *sleeping*.
+    TakeBackExchange,
     /// That a flag is added to those that are set, in one step.
     FlagsMerged,
     /// That the loop takes flags from those that are set, in one step.
@@ -108,26 +118,16 @@ pub(crate) enum Site {
     MoreAfterCall,
     /// The loop's look at a queue after a pause.
     MoreAfterPause,
-    /// A caller's fence between *called* and its look at how a group of agents sleeps: SeqCst.
-    CallFence,
-    /// The group's fence between saying how it sleeps and its look at *called*: SeqCst.
-    AnnounceFence,
-    /// The group's look at *called* after it has said how it sleeps.
-    CalledSecondLook,
-    /// That of several callers, the one that takes the group's word wakes it.
-    SleepTaken,
-    /// That a group sleeps in another way only if no caller has taken its word.
-    ChangeExchange,
-    /// That a group goes on only if no caller has taken its word.
-    TakeBackExchange,
-    /// How a group sleeps: Release.
-    SleepRelease,
-    /// The caller's taking of that word: Acquire.
-    SleepAcquire,
+    /// That a call is added to those before, in one step.
+    CallsMerged,
     /// *called*: Release.
     CalledRelease,
     /// The group's taking of *called*: Acquire.
     CalledAcquire,
+    /// That a group is to close: Release.
+    ClosingRelease,
+    /// The group's look whether it is to close: Acquire.
+    ClosingAcquire,
 }
 
 /// The ordering at `site`: `strong`, except in the model of that mutant.

@@ -1,15 +1,7 @@
 //! What other threads ask of a loop: flags, and commands in channels; and how they end its sleep.
 //!
-//! ```text
-//! the loop                                     another thread
-//! sleeping = 1                                 request = x       a flag, or a command and its channel in the news
-//! SeqCst fence                                 SeqCst fence
-//! a flag or news?  then it does not sleep      sleeping was 1, and we took it?  then wake
-//! sleep
-//! ```
-//!
-//! One of the two sees the other. A wake is a token that stays until the loop has slept, so a wake that comes early is
-//! not lost; one that is not needed costs one look.
+//! After each request the thread looks whether the loop [sleeps](crate::sleeping). A wake is a token that stays until
+//! the loop has slept, so a wake that comes early is not lost; one that is not needed costs one look.
 //!
 //! A flag is a bit: any thread sets it, the loop takes it. A command is in the [`Queue`] of its channel. The sender
 //! that is first to put one in there since the loop found it empty adds the channel to the *news*.
@@ -24,7 +16,8 @@ mod refused;
 pub(crate) use queue::Queue;
 pub use refused::Refused;
 
-use crate::primitive::{AtomicBool, AtomicU32, Mutex, Ordering, Site, fence_at, lock, order, weakened};
+use crate::primitive::{AtomicBool, AtomicU32, Mutex, Ordering, Site, lock, order, weakened};
+use crate::sleeping::{Sleep, Sleeping};
 use crossbeam_utils::CachePadded;
 use std::mem;
 
@@ -37,7 +30,7 @@ pub(crate) trait Wake {
 /// The words.
 #[derive(Debug, Default)]
 struct Words {
-    sleeping: AtomicBool,
+    sleeping: Sleeping,
     flags: AtomicU32,
     /// Whether there are news. Written only by a thread that has locked them. So a turn without news locks nothing.
     has_news: AtomicBool,
@@ -87,20 +80,9 @@ impl<W: Wake, Id> Requests<W, Id> {
 
     /// Wakes the loop if it sleeps. Of several callers, one does.
     fn wake_sleeper(&self) {
-        // SeqCst fence, partner in `may_sleep`: either we see that the loop sleeps, or it sees our request.
-        fence_at(Site::RequestFence);
-        if self.words.sleeping.load(Ordering::Relaxed) && self.take_sleeping() {
+        if self.words.sleeping.take().is_some() {
             self.waker.wake();
         }
-    }
-
-    /// Whether we are the one that wakes.
-    ///
-    /// An exchange that fails stores nothing. A swap would store another 0, which is right too, but loom lets a later
-    /// thread read that instead of the loop's next 1: it has no total order of the stores to one word.
-    fn take_sleeping(&self) -> bool {
-        weakened(Site::WakeTaken)
-            || self.words.sleeping.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -108,15 +90,12 @@ impl<W: Wake, Id> Requests<W, Id> {
 impl<W, Id> Requests<W, Id> {
     /// The loop is about to sleep: whether it may. In either case it calls [`awake`](Self::awake) afterwards.
     pub(crate) fn may_sleep(&self) -> bool {
-        self.words.sleeping.store(true, Ordering::Relaxed);
-        // SeqCst fence, partner in `wake_sleeper`: either that thread sees that we sleep, or we see its request.
-        fence_at(Site::SleepFence);
-        weakened(Site::SleepSecondLook) || !(self.asked() != 0 || self.has_news())
+        self.words.sleeping.announce(Sleep::AtDoorbells, || self.asked() != 0 || self.has_news())
     }
 
     /// The loop is awake: no thread need wake it.
     pub(crate) fn awake(&self) {
-        self.words.sleeping.store(false, Ordering::Relaxed);
+        self.words.sleeping.awake();
     }
 
     /// The flags that are set.

@@ -4,7 +4,6 @@ use super::record::Record;
 use super::waker::Waker;
 use super::{Activity, AgentReport, CloseError, GroupEnd};
 use crate::clock::Clock;
-use crate::primitive::{AtomicBool, Ordering};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -21,7 +20,6 @@ pub(super) struct Shared {
     /// One for each agent, in order.
     pub(super) records: Box<[Record]>,
     pub(super) waker: Waker,
-    closing: AtomicBool,
     end: Mutex<Option<GroupEnd>>,
     ended: Condvar,
     pub(super) clock: Arc<dyn Clock>,
@@ -50,7 +48,6 @@ impl Shared {
             name,
             records: agents.into_iter().map(Record::new).collect(),
             waker: Waker::default(),
-            closing: AtomicBool::new(false),
             end: Mutex::new(None),
             ended: Condvar::new(),
             start: clock.now(),
@@ -74,13 +71,11 @@ impl Shared {
     }
 
     pub(super) fn request_close(&self) {
-        // Release, partner in `is_closing`.
-        self.closing.store(true, Ordering::Release);
-        self.waker.wake();
+        self.waker.close();
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        self.waker.is_closing()
     }
 
     pub(super) fn is_forked(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::bell::Bell;
 use crate::calls::Calls;
-pub(super) use crate::calls::Sleep;
+use crate::sleeping::Sleep;
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -25,7 +25,16 @@ impl fmt::Debug for Waker {
 impl Waker {
     /// Ends the present sleep of the group, or the next one if it does not sleep now.
     pub(super) fn wake(&self) {
-        match self.calls.call() {
+        self.wake_from(self.calls.call());
+    }
+
+    /// Asks the group to close, and wakes it.
+    pub(super) fn close(&self) {
+        self.wake_from(self.calls.close());
+    }
+
+    fn wake_from(&self, sleep: Option<Sleep>) {
+        match sleep {
             Some(Sleep::Parked) => {
                 if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
                     thread.unpark();
@@ -39,6 +48,11 @@ impl Waker {
             Some(Sleep::Away) => self.bring(),
             None => {}
         }
+    }
+
+    /// Whether the group was asked to close. If this is `true`, it stays `true`.
+    pub(super) fn is_closing(&self) -> bool {
+        self.calls.is_closing()
     }
 
     /// The group's thread is about to be parked. `false`: it was called, so it must not.

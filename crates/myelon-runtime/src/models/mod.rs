@@ -1,5 +1,5 @@
-//! What the models of this crate share. The models are with the protocols: [`crate::agenda::models`] and
-//! [`crate::requests::models`].
+//! What the models of this crate share. The models are with the protocols: [`crate::agenda::models`],
+//! [`crate::requests::models`] and [`crate::calls::models`].
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p myelon-runtime --lib --release models`.
 

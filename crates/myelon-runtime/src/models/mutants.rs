@@ -31,10 +31,14 @@ const STRANDED: &[&str] = &[of_requests::STRANDED];
 /// A channel took more than it may.
 const OVERFULL: &[&str] = &[of_requests::OVERFULL];
 
-/// A call was seen before what its caller had done.
+/// A group was called and seen to be called before what its caller had done.
 const NEWS_UNSEEN: &[&str] = &[of_calls::NEWS_UNSEEN];
-/// A group of agents ran in two places, or one place did not see what was done in the other.
-const RUNS_TWICE: &[&str] = &[of_calls::RUNS_TWICE, "Causality violation"];
+/// A caller that is to ring does not see the bell.
+const NO_BELL: &[&str] = &[of_calls::NO_BELL];
+/// A group was brought to a thread while another ran it.
+const RUNS_TWICE: &[&str] = &[of_calls::RUNS_TWICE];
+/// A group that was away was not brought to a thread, or ran without what the caller had done.
+const NOT_SERVED: &[&str] = &[of_calls::NOT_SERVED];
 
 const MUTANTS: &[Mutant] = testkit::mutants! { Site;
     agenda::models {
@@ -151,35 +155,53 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
         }
     }
     calls::models {
-        CallFence {
-            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        RequestFence {
+            sleep::a_parked_group_that_is_called_does_not_sleep_on => ASLEEP,
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => ASLEEP,
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => NOT_SERVED,
         }
-        AnnounceFence {
-            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        SleepFence {
+            sleep::a_parked_group_that_is_called_does_not_sleep_on => ASLEEP,
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => ASLEEP,
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => NOT_SERVED,
         }
-        CalledSecondLook {
-            sleep::a_group_that_is_called_does_not_sleep_on => ASLEEP,
+        SleepSecondLook {
+            sleep::a_parked_group_that_is_called_does_not_sleep_on => ASLEEP,
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => ASLEEP,
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => NOT_SERVED,
         }
-        SleepTaken {
-            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        WakeTaken {
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => RUNS_TWICE,
+            away::a_group_that_does_not_leave_after_all_goes_on_or_is_brought => RUNS_TWICE,
+        }
+        TakeAcquire {
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => NO_BELL,
         }
         ChangeExchange {
-            sleep::a_group_that_changes_the_way_in_which_it_sleeps_is_woken_in_the_one_or_the_other => ASLEEP,
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => ASLEEP,
+        }
+        ChangeRelease {
+            sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => NO_BELL,
         }
         TakeBackExchange {
-            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => RUNS_TWICE,
+            away::a_group_that_does_not_leave_after_all_goes_on_or_is_brought => RUNS_TWICE,
         }
-        SleepRelease {
-            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
-        }
-        SleepAcquire {
-            sleep::a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself => RUNS_TWICE,
+        CallsMerged {
+            sleep::what_each_of_two_callers_has_done_is_seen => ASLEEP,
+            away::a_group_that_is_away_is_brought_by_one_of_its_callers => NOT_SERVED,
         }
         CalledRelease {
-            sleep::a_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
+            sleep::a_parked_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
         }
         CalledAcquire {
-            sleep::a_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
+            sleep::a_parked_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
+        }
+        ClosingRelease {
+            sleep::a_group_that_is_to_close_does_so_and_sees_what_was_done_before => NEWS_UNSEEN,
+        }
+        ClosingAcquire {
+            sleep::a_group_that_is_to_close_does_so_and_sees_what_was_done_before => NEWS_UNSEEN,
         }
     }
 };

@@ -11,7 +11,7 @@ pub use busy::{NoIdle, Spin, Yield};
 pub use doorbells::ParkAtDoorbells;
 
 use super::Invoker;
-use super::waker::Sleep;
+use crate::sleeping::Sleep;
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -1,19 +1,17 @@
-//! Sleep and call: a group that is not woken is a deadlock, which loom reports.
+//! A group with a thread sleeps, parked or at its doorbells, and is called. One that is not woken is a deadlock, which
+//! loom reports.
 
-use super::{NEWS_UNSEEN, RUNS_TWICE};
+use super::*;
 use crate::agenda::parked::Parker;
-use crate::calls::{Calls, Sleep};
-use crate::models::explore;
-use crate::primitive::{AtomicU32, Ordering};
-use loom::cell::UnsafeCell;
-use loom::sync::Arc;
-use loom::thread::spawn;
 
-/// A group with the two places at which it sleeps.
+/// A group with the two places at which its thread sleeps.
 struct Group {
     calls: Calls,
     parked: Parker,
-    doorbells: Parker,
+    /// Whether there is a bell. It is made at the first sleep.
+    has_bell: AtomicU32,
+    bell: Parker,
+    /// What callers have done.
     news: AtomicU32,
 }
 
@@ -22,96 +20,135 @@ impl Group {
         Arc::new(Self {
             calls: Calls::default(),
             parked: Parker::new(),
-            doorbells: Parker::new(),
+            has_bell: AtomicU32::new(0),
+            bell: Parker::new(),
             news: AtomicU32::new(0),
         })
     }
 
-    fn call(&self) {
+    fn add_news(&self) {
         self.news.fetch_add(1, Ordering::Relaxed);
-        match self.calls.call() {
+    }
+
+    fn news(&self) -> u32 {
+        self.news.load(Ordering::Relaxed)
+    }
+
+    fn wake_from(&self, sleep: Option<Sleep>) {
+        match sleep {
             Some(Sleep::Parked) => self.parked.call(),
-            Some(Sleep::AtDoorbells) => self.doorbells.call(),
+            Some(Sleep::AtDoorbells) => {
+                assert_eq!(self.has_bell.load(Ordering::Relaxed), 1, "{NO_BELL}");
+                self.bell.call();
+            }
             Some(Sleep::Away) => unreachable!("it has a thread"),
             None => {}
         }
     }
-}
 
-/// The group sleeps until it is called, and sees what the caller has done.
-#[test]
-pub(crate) fn a_group_that_is_called_does_not_sleep_on() {
-    explore(3, || {
-        let group = Group::new();
-        let caller = Arc::clone(&group);
-        let caller = spawn(move || caller.call());
-        while !group.calls.clear() {
-            if group.calls.announce(Sleep::Parked) {
-                group.parked.park(None);
+    /// As `Waker::wake`, after something was done.
+    fn call(&self) {
+        self.add_news();
+        self.wake_from(self.calls.call());
+    }
+
+    /// As `Waker::close`, after something was done.
+    fn close(&self) {
+        self.add_news();
+        self.wake_from(self.calls.close());
+    }
+
+    /// As `Invoker::sleep`, without a time, for a group without descriptors. Returns whether it was called.
+    fn sleep_parked(&self) -> bool {
+        if self.calls.announce(Sleep::Parked) {
+            self.parked.park(None);
+        }
+        self.calls.clear()
+    }
+
+    /// The same with descriptors.
+    fn sleep_at_doorbells(&self) -> bool {
+        if self.calls.announce(Sleep::Parked) {
+            self.has_bell.store(1, Ordering::Relaxed);
+            if self.calls.change(Sleep::Parked, Sleep::AtDoorbells) {
+                self.bell.park(None);
             }
         }
-        assert_eq!(group.news.load(Ordering::Relaxed), 1, "{NEWS_UNSEEN}");
+        self.calls.clear()
+    }
+}
+
+fn calling<const COUNT: usize>(group: &Arc<Group>, call: fn(&Group)) -> [loom::thread::JoinHandle<()>; COUNT] {
+    [(); COUNT].map(|()| {
+        let group = Arc::clone(group);
+        spawn(move || call(&group))
+    })
+}
+
+#[test]
+pub(crate) fn a_parked_group_that_is_called_does_not_sleep_on() {
+    explore(3, || {
+        let group = Group::new();
+        let [caller] = calling(&group, Group::call);
+        while !group.sleep_parked() {}
+        assert_eq!(group.news(), 1, "{NEWS_UNSEEN}");
+        caller.join().unwrap();
+    });
+}
+
+/// The calls may come before, during and after the same sleep or two of them.
+#[test]
+pub(crate) fn what_each_of_two_callers_has_done_is_seen() {
+    explore(2, || {
+        let group = Group::new();
+        let callers = calling::<2>(&group, Group::call);
+        while group.news() < 2 {
+            group.sleep_parked();
+        }
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+    });
+}
+
+/// Also if the call comes while the thread, which was about to be parked, goes to its doorbells for the first time.
+#[test]
+pub(crate) fn a_group_at_its_doorbells_that_is_called_does_not_sleep_on() {
+    explore(3, || {
+        let group = Group::new();
+        let [caller] = calling(&group, Group::call);
+        while !group.sleep_at_doorbells() {}
+        assert_eq!(group.news(), 1, "{NEWS_UNSEEN}");
         caller.join().unwrap();
     });
 }
 
 #[test]
-pub(crate) fn a_group_that_changes_the_way_in_which_it_sleeps_is_woken_in_the_one_or_the_other() {
-    explore(3, || {
+pub(crate) fn a_group_that_sleeps_in_both_ways_in_turn_sees_what_each_of_two_callers_has_done() {
+    explore(2, || {
         let group = Group::new();
-        let caller = Arc::clone(&group);
-        let caller = spawn(move || caller.call());
-        while !group.calls.clear() {
-            // As a group whose doorbells say that there is nothing to wait for.
-            if group.calls.announce(Sleep::AtDoorbells) && group.calls.change(Sleep::AtDoorbells, Sleep::Parked) {
-                group.parked.park(None);
+        let callers = calling::<2>(&group, Group::call);
+        let mut sleeps = 0;
+        while group.news() < 2 {
+            sleeps += 1;
+            if sleeps % 2 == 1 {
+                group.sleep_at_doorbells();
+            } else {
+                group.sleep_parked();
             }
         }
-        caller.join().unwrap();
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
     });
 }
 
-/// A group without a thread of its own: what runs is `state`, which two must not touch at once.
-struct Away {
-    calls: Calls,
-    state: UnsafeCell<u32>,
-    runs: AtomicU32,
-}
-
-impl Away {
-    /// One cycle: in the place where the group is, or where a caller has brought it.
-    fn run(&self) {
-        assert_eq!(self.runs.fetch_add(1, Ordering::Relaxed), 0, "{RUNS_TWICE}");
-        // Loom reports an access that is not ordered after the last one.
-        self.state.with_mut(|state| assert!(!state.is_null()));
-        self.runs.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn call(&self) -> bool {
-        let brought = self.calls.call() == Some(Sleep::Away);
-        if brought {
-            self.run();
-        }
-        brought
-    }
-}
-
+/// The group looks between two agents too, so it may see that it is to close before it sees a call.
 #[test]
-pub(crate) fn a_group_that_is_away_is_brought_by_one_caller_or_goes_on_itself() {
+pub(crate) fn a_group_that_is_to_close_does_so_and_sees_what_was_done_before() {
     explore(3, || {
-        let group = Arc::new(Away { calls: Calls::default(), state: UnsafeCell::new(0), runs: AtomicU32::new(0) });
-        let callers = [(), ()].map(|()| {
-            let group = Arc::clone(&group);
-            spawn(move || group.call())
-        });
-        group.run();
-        let goes_on = !group.calls.announce(Sleep::Away);
-        if goes_on {
-            group.run();
+        let group = Group::new();
+        let [caller] = calling(&group, Group::close);
+        while !group.calls.is_closing() {
+            group.sleep_parked();
         }
-        let brought = callers.map(|caller| caller.join().unwrap());
-        let brought = brought.into_iter().filter(|brought| *brought).count();
-        // Both may have called before the group looked; then it goes on, and no caller brings it.
-        assert_eq!(brought + usize::from(goes_on), 1, "{RUNS_TWICE}");
+        assert_eq!(group.news(), 1, "{NEWS_UNSEEN}");
+        caller.join().unwrap();
     });
 }
