@@ -71,7 +71,10 @@ pub enum ListenError {
         pid: Option<u32>,
     },
     /// There is a file of another kind at the path. It is not removed: move it away, or choose another path.
-    #[error("`{}` cannot be made: there is a file of another kind; move it away or choose another path", path.display())]
+    #[error(
+        "`{}` cannot be made: there is a file of another kind; move it away or choose another path",
+        path.display()
+    )]
     OtherFile {
         /// The path.
         path: PathBuf,

@@ -130,7 +130,10 @@ pub enum PressureError {
         path: PathBuf,
     },
     /// The kernel can, but does not count.
-    #[error("`{}`: pressure stall information is switched off; boot the kernel with psi=1, or write 1 to cgroup.pressure", .path.display())]
+    #[error(
+        "`{}`: pressure stall information is switched off; boot the kernel with psi=1, or write 1 to cgroup.pressure",
+        .path.display()
+    )]
     Off {
         /// The file.
         path: PathBuf,

@@ -188,7 +188,7 @@ proptest! {
     #[test]
     fn each_start_has_one_close(
         scripts in proptest::collection::vec(script(), 1..4),
-        // After so many cycles it is dropped or closed; `None`: it runs to its end.
+        // After this many cycles it is dropped or closed; `None`: it runs to its end.
         cycles in proptest::option::of(0..40_usize),
         closes: bool,
         at_doorbells: bool,

@@ -24,9 +24,9 @@ impl EventLoop {
     /// Serves JSON-RPC 2.0 on a pair of FIFOs: requests are read from `input`, answers are written to `output`, each a
     /// line. The page of [`json_rpc`](super) has the rules.
     ///
-    /// The kernel does not say who has written, so all writers are one client. One that writes a line of at most 4096
-    /// bytes in one call does not disturb another one. Answers stay in `output` until a process reads them: if none
-    /// does, requests are served until 64 KiB of answers wait, and then they wait in `input`.
+    /// The kernel does not say which process has written, so all writers are one client. A process that writes a line
+    /// of at most 4096 bytes in one call does not disturb another one. Answers stay in `output` until a process reads
+    /// them. If none does, requests are served until 64 KiB of answers wait, and then they wait in `input`.
     ///
     /// The source of `input` is returned. While answers wait for room it is paused, and another source waits for the
     /// room. Removing it removes both FIFOs; `output` only when the answers that wait are read.
