@@ -78,6 +78,7 @@
 //! - required consumers, alerts, the stall report: [`liveness`], [`ProducerEnd::enable_required_consumer_liveness`]
 //! - what may live in a slot, and the schema in the segment: [`schema`]
 //! - shared memory, files, memory files, heap; space, permissions: [`segment`], [`Place`], [`CreateOptions`]
+//! - any segment of any program, without its types: [`observe`]
 //! - how many bytes a ring will take: [`plan`]
 //! - numbers that every process can read, also of a dead process: [`counters`]
 //! - removing what a crash left: [`gc`]
@@ -148,6 +149,8 @@ mod kill;
 pub mod liveness;
 #[cfg(not(loom))]
 mod namespaces;
+#[cfg(not(loom))]
+pub mod observe;
 #[cfg(all(test, not(loom)))]
 mod races;
 mod ring;

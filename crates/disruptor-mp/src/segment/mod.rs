@@ -50,10 +50,10 @@ mod title;
 #[cfg(test)]
 mod conformance;
 
-pub(crate) use backend::Access;
 pub use backend::HeapObject;
 #[cfg(target_os = "linux")]
 pub use backend::MemfdObject;
+pub(crate) use backend::{Access, name_of_shared_memory, shared_memory_directory};
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
 pub(crate) use creation::replace;
 pub use error::{CreateError, GcError, OpenError};

@@ -136,6 +136,31 @@ impl Segment {
         }
     }
 
+    /// Maps what is at `place` read-only, whatever it is, and waits for nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; `CreatorDied` if the segment is not finished and no process holds the creator's lock.
+    pub(crate) fn observe(place: &Place) -> Result<Self, OpenError> {
+        let backend = place.backend()?;
+        let fault = |fault| OpenError::from_fault(place, fault);
+        let object = backend.lookup(Access::ReadOnly).map_err(fault)?;
+        let object = object.ok_or_else(|| OpenError::NotFound { place: place.to_string() })?;
+        let header = match read_header(&object).map_err(fault)? {
+            Ok(header) => header,
+            Err(HeaderError::NotReady { .. }) if matches!(object.first_held(LockRange::Byte(PRODUCER)), Ok(None)) => {
+                return Err(OpenError::CreatorDied { place: place.to_string() });
+            }
+            Err(error) => return Err(OpenError::from_header(place, error)),
+        };
+        let kind = header.kind;
+        Self::attach(place, object, header, kind, Access::ReadOnly)
+    }
+
+    /// Whether the object has all bytes that are mapped.
+    pub(crate) fn is_whole(&self) -> io::Result<bool> {
+        Ok(self.object.len()? >= self.total_len())
+    }
+
     /// Maps an object whose header is right.
     fn attach(place: &Place, object: Object, header: Header, kind: Kind, access: Access) -> Result<Self, OpenError> {
         // From here on it has the title that is in its header.

@@ -98,6 +98,7 @@ mod hostile;
 mod linger;
 mod liveness;
 mod namespaces;
+mod observe;
 mod occupants;
 mod patience;
 mod places;

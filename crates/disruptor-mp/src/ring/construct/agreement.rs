@@ -26,7 +26,7 @@ pub(super) fn check_content(segment: &Segment, found: &Schema, wanted: Option<&s
 }
 
 /// Compares the ring's events and slots with ours, and returns the schema that it has.
-pub(in crate::ring) fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
+pub(crate) fn check_shape<S: Carries>(segment: &Segment, capacity: usize) -> MultiProcessResult<Schema> {
     let place = || segment.called();
     let schema = Schema::decode(segment.schema())
         .map_err(|source| MultiProcessError::DamagedSchema { place: place(), source })?;

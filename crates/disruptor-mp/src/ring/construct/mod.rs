@@ -11,7 +11,7 @@ mod agreement;
 mod attach;
 mod possess;
 
-pub(in crate::ring) use agreement::check_shape;
+pub(crate) use agreement::check_shape;
 pub(crate) use attach::{ConsumerRequest, RingRequest, consumer, tap};
 pub use possess::Existing;
 

@@ -1,4 +1,5 @@
-//! Where the words and slots of a ring live: on the heap for models and tests (`heap`), or in a segment (`mapped`).
+//! Where the words and slots of a ring live: on the heap for models and tests (`heap`), or in a segment (`mapped`, and `raw` for a
+//! reader that does not know the type of the events).
 //!
 //! Besides `ends`, this is the only part of the ring with `unsafe` code.
 
@@ -8,6 +9,8 @@ pub(crate) mod heap;
 pub(crate) mod layout;
 #[cfg(not(loom))]
 pub(crate) mod mapped;
+#[cfg(not(loom))]
+pub(crate) mod raw;
 #[cfg(not(loom))]
 pub(crate) mod record_size;
 #[cfg(not(loom))]

@@ -130,12 +130,12 @@ impl SlotForm for Dense {
     }
 
     #[inline(always)]
-    fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event> {
+    fn copy_by<M: Memory<Form = Self>, T>(memory: &M, position: i64, copy: impl FnOnce(&M) -> T) -> Option<T> {
         if readable(memory) <= position {
             return None;
         }
         let looked_early = weakened(Site::ClaimedCheck) && is_whole(memory, position, position + 1);
-        let event = memory.racing_copy(position);
+        let event = copy(memory);
         (looked_early || is_whole(memory, position, position + 1)).then_some(event)
     }
 }

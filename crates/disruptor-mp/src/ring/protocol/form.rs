@@ -187,6 +187,14 @@ pub trait Form: sealed::Sealed + Clone + Copy + Debug + Send + Sync + 'static {
         (memory.control().cursor.acquire(), Self::Expected::default())
     }
 
+    /// Where a tap begins that is to see the last `events` events, as far as they are still there: no later than that,
+    /// unless they are gone.
+    #[doc(hidden)]
+    fn before_cursor<M: Memory<Form = Self>>(memory: &M, events: i64) -> (i64, Self::Expected) {
+        let published = memory.control().cursor.acquire();
+        ((published - events.clamp(0, memory.capacity())).max(0), Self::Expected::default())
+    }
+
     /// Where a tap goes on after the producer has lapped it while it expected `expected` at `next`, and what it expects
     /// there.
     #[doc(hidden)]
@@ -235,9 +243,10 @@ pub trait SlotForm: Form<Expected = ()> {
         fill: impl FnMut(*mut M::Event, usize) -> Result<(), X>,
     ) -> Result<(), X>;
 
-    /// A copy of the event at `position`, if it was there before the copy and is still there after it.
+    /// What `copy` copies of the event at `position`, if the event was there before the copy and is still there after
+    /// it.
     #[doc(hidden)]
-    fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event>;
+    fn copy_by<M: Memory<Form = Self>, T>(memory: &M, position: i64, copy: impl FnOnce(&M) -> T) -> Option<T>;
 }
 
 /// The traits above are public because the bounds of the ends name them. The types that the traits name (`Memory`,

@@ -97,7 +97,7 @@ impl SlotForm for Stamped {
         // 0 means "being written". Relaxed: the fence below orders it before the payload.
         stamp.store(0, Ordering::Relaxed);
         step!(StampInvalidated);
-        // Release fence, partner in `Stamped::copy`: a tap that copied any byte of the new payload then finds 0 or a
+        // Release fence, partner in `Stamped::copy_by`: a tap that copied any byte of the new payload then finds 0 or a
         // newer stamp.
         fence_at(Site::InvalidateFence, Ordering::Release);
         memory.with_mut(position, fill);
@@ -123,7 +123,7 @@ impl SlotForm for Stamped {
             memory.word(position).store(0, Ordering::Relaxed);
         }
         step!(GroupInvalidated);
-        // Release fence, partner in `Stamped::copy`, as in `write`; one for all of them.
+        // Release fence, partner in `Stamped::copy_by`, as in `write`; one for all of them.
         fence_at(Site::InvalidateFence, Ordering::Release);
         let mut begun = Begun { memory, first, end: first };
         for (index, position) in (first..end).enumerate() {
@@ -148,13 +148,13 @@ impl SlotForm for Stamped {
     }
 
     #[inline(always)]
-    fn copy<M: SlotMemory<Form = Self>>(memory: &M, position: i64) -> Option<M::Event> {
+    fn copy_by<M: Memory<Form = Self>, T>(memory: &M, position: i64, copy: impl FnOnce(&M) -> T) -> Option<T> {
         let stamp = memory.word(position);
         // Acquire pairs with Release in `write`: a tap that sees the stamp copies that payload or a newer one.
         if stamp.load(order(Site::StampAcquire, Ordering::Acquire)) != position + 1 {
             return None;
         }
-        let event = memory.racing_copy(position);
+        let event = copy(memory);
         // Acquire fence, partner is the Release fence in `write`: if the copy holds a byte of a newer payload, the load
         // below finds what that writer stored before it, which is 0 or a later stamp.
         fence_at(Site::TapFence, Ordering::Acquire);

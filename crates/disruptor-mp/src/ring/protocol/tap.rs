@@ -31,6 +31,12 @@ impl<M: Memory> TapReader<M> {
         Self { memory, next, expected, missed: 0 }
     }
 
+    /// A tap that begins up to `events` events before the next one, with an event that is still there.
+    pub(crate) fn new_back(memory: M, events: i64) -> Self {
+        let (next, expected) = M::Form::before_cursor(&memory, events);
+        Self { memory, next, expected, missed: 0 }
+    }
+
     pub(crate) fn memory(&self) -> &M {
         &self.memory
     }
@@ -89,7 +95,17 @@ impl<M: Memory> TapReader<M> {
 impl<M: SlotMemory> TapReader<M> {
     /// A copy of the next event that is still there, or `None` if there is none yet.
     pub(crate) fn copy_next(&mut self) -> Option<(i64, M::Event)> {
-        self.find(|memory, position, ()| Some((Some((position, M::Form::copy(memory, position)?)), position + 1)))
+        self.copy_next_by(|memory, position| memory.racing_copy(position))
+    }
+}
+
+impl<M: Memory<Form: SlotForm>> TapReader<M> {
+    /// The sequence of the next event that is still there, and what `copy` copies of it; `None` if there is none yet.
+    pub(crate) fn copy_next_by<T>(&mut self, mut copy: impl FnMut(&M, i64) -> T) -> Option<(i64, T)> {
+        self.find(|memory, position, ()| {
+            let event = M::Form::copy_by(memory, position, |memory| copy(memory, position))?;
+            Some((Some((position, event)), position + 1))
+        })
     }
 }
 

@@ -24,6 +24,7 @@ pub use heap::HeapObject;
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdObject;
 pub(super) use memory_limit::MemoryLimit;
+pub(crate) use shm::{directory as shared_memory_directory, name_of as name_of_shared_memory};
 pub(super) use shm::{entry as shm_entry, path as shm_path};
 
 use super::blueprint::Section;

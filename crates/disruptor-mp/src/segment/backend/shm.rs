@@ -24,8 +24,18 @@ pub(crate) fn entry(name: &str) -> Result<DirEntry, InvalidName> {
 /// As [`entry`].
 pub(crate) fn path(name: &str) -> Result<PathBuf, InvalidName> {
     let name = SegmentName::new(name)?;
-    Ok(match cfg!(target_os = "linux") {
-        true => Path::new("/dev/shm").join(name.as_str()),
-        false => Path::new("/private/tmp").join(format!("disruptor-mp-{name}")),
-    })
+    Ok(directory().join(format!("{PREFIX}{name}")))
+}
+
+/// What precedes a name where the directory is not for shared memory alone.
+const PREFIX: &str = if cfg!(target_os = "linux") { "" } else { "disruptor-mp-" };
+
+/// The directory with the files of all names.
+pub(crate) fn directory() -> &'static Path {
+    Path::new(if cfg!(target_os = "linux") { "/dev/shm" } else { "/private/tmp" })
+}
+
+/// The name for which `file_name` in that directory is the file; `None` if no name has that file.
+pub(crate) fn name_of(file_name: &str) -> Option<&str> {
+    file_name.strip_prefix(PREFIX).filter(|name| SegmentName::new(*name).is_ok())
 }

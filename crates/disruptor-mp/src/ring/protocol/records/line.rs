@@ -143,6 +143,10 @@ impl Form for Lines {
         lossy::at_cursor(memory)
     }
 
+    fn before_cursor<M: Memory<Form = Self>>(memory: &M, events: i64) -> (i64, i64) {
+        if events <= 0 { lossy::at_cursor(memory) } else { lossy::at_oldest(memory) }
+    }
+
     fn resume_lapped<M: Memory<Form = Self>>(memory: &M, next: i64, expected: i64) -> (i64, i64) {
         lossy::resume_lapped(memory, next, expected)
     }

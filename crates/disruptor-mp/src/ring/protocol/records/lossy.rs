@@ -41,6 +41,16 @@ pub(crate) fn resume_lapped<M: Memory<Form = Lines>>(memory: &M, next: i64, numb
     if begin < published && is_whole(memory, begin, begin) && can_follow { (begin, found) } else { at_cursor(memory) }
 }
 
+/// The oldest position at which a record is known to begin that is still there, and the number there; or the cursor.
+pub(crate) fn at_oldest<M: Memory<Form = Lines>>(memory: &M) -> (i64, i64) {
+    let published = memory.control().cursor.acquire();
+    // Not further back than a lap before what the producer may be writing.
+    let from = published.max(memory.control().claimed.load()).saturating_sub(memory.capacity()).max(0);
+    let begin = noted_begin(memory, from, published);
+    let found = memory.number_at(begin);
+    if begin < published && is_whole(memory, begin, begin) { (begin, found) } else { at_cursor(memory) }
+}
+
 /// The published position, and the number there.
 pub(crate) fn at_cursor<M: Memory<Form = Lines>>(memory: &M) -> (i64, i64) {
     let look = || {
