@@ -148,6 +148,8 @@ mod kill;
 pub mod liveness;
 #[cfg(not(loom))]
 mod namespaces;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod probe;
 #[cfg(all(test, not(loom)))]
 mod races;
 mod ring;
