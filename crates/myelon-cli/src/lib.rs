@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod doctor;
 mod output;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -33,6 +34,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completions(commands::completions::Completions),
+    Doctor(doctor::Doctor),
     Man(commands::man::Man),
 }
 
@@ -49,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut dyn Write
     let mut output = Output::new(output, cli.json);
     let done = match cli.command {
         Command::Completions(completions) => completions.run(Cli::command(), &mut output),
+        Command::Doctor(doctor) => doctor.run(&mut output),
         Command::Man(man) => man.run(Cli::command(), &mut output),
     };
     match done {
