@@ -5,6 +5,7 @@
 
 mod calls;
 mod directories;
+mod fixes;
 mod groups;
 mod limits;
 mod namespaces;

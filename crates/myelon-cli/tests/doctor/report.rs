@@ -56,6 +56,26 @@ impl Report {
         self.compare(check, Some(directory), level, text);
     }
 
+    /// The finding of a check; if it is about directories, of that one.
+    #[track_caller]
+    fn finding(&self, directory: &Path, check: &str) -> Option<&Value> {
+        let directory = directory.to_str().unwrap();
+        self.0.iter().find(|finding| {
+            finding["check"] == check && finding.get("directory").is_none_or(|found| found == directory)
+        })
+    }
+
+    /// Whether one of the fixes of a check begins with that command.
+    pub(crate) fn fixed_by(&self, directory: &Path, check: &str, command: &str) -> bool {
+        let fixes = self.finding(directory, check).and_then(|finding| finding["fixes"].as_array());
+        fixes.into_iter().flatten().any(|fix| fix["do"].as_str().is_some_and(|what| what.starts_with(command)))
+    }
+
+    /// There is nothing to fix: the check is fine, or is not even made.
+    pub(crate) fn is_fixed(&self, directory: &Path, check: &str) -> bool {
+        self.finding(directory, check).is_none_or(|finding| finding["level"] == "ok")
+    }
+
     #[track_caller]
     fn compare(&self, check: &str, directory: Option<&Path>, level: &str, text: &str) {
         let (found_level, found) = self.check(check, directory);
