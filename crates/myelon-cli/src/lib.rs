@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+#[cfg(target_os = "linux")]
 mod doctor;
 mod output;
 
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completions(commands::completions::Completions),
+    #[cfg(target_os = "linux")]
     Doctor(doctor::Doctor),
     Man(commands::man::Man),
 }
@@ -51,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut dyn Write
     let mut output = Output::new(output, cli.json);
     let done = match cli.command {
         Command::Completions(completions) => completions.run(Cli::command(), &mut output),
+        #[cfg(target_os = "linux")]
         Command::Doctor(doctor) => doctor.run(&mut output),
         Command::Man(man) => man.run(Cli::command(), &mut output),
     };

@@ -3,6 +3,8 @@
 //!
 //! Mounts are made in a mount namespace of the command's own, so they end with it.
 
+#![cfg(target_os = "linux")]
+
 mod calls;
 mod directories;
 mod fixes;

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use descriptor::identity as identity_of_descriptor;
+#[cfg(target_os = "linux")]
 pub(super) use descriptor::longest_file_bytes;
 pub(super) use file::DirEntry;
 #[cfg(test)]
