@@ -151,6 +151,8 @@ pub mod liveness;
 mod namespaces;
 #[cfg(not(loom))]
 pub mod observe;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod probe;
 #[cfg(all(test, not(loom)))]
 mod races;
 mod ring;

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod output;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -33,6 +35,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completions(commands::completions::Completions),
+    #[cfg(target_os = "linux")]
+    Doctor(doctor::Doctor),
     Man(commands::man::Man),
 }
 
@@ -49,6 +53,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut dyn Write
     let mut output = Output::new(output, cli.json);
     let done = match cli.command {
         Command::Completions(completions) => completions.run(Cli::command(), &mut output),
+        #[cfg(target_os = "linux")]
+        Command::Doctor(doctor) => doctor.run(&mut output),
         Command::Man(man) => man.run(Cli::command(), &mut output),
     };
     match done {

@@ -21,6 +21,7 @@ mod procfs;
 #[allow(unsafe_code, reason = "forks, closes descriptors by number, sends values with signals, and is an allocator")]
 mod raw;
 pub use raw::{close_descriptors_above, queue_signal};
+pub mod seccomp;
 pub mod signatures;
 pub mod skip;
 pub mod tmpfs;

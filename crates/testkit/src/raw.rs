@@ -1,5 +1,5 @@
 //! The one place of this crate with `unsafe`: forking, leaving a namespace, running code before `exec`, sending a
-//! signal with a value, and being the allocator.
+//! signal with a value, filtering system calls, and being the allocator.
 //!
 //! Each is one small function or type with a safe interface.
 
@@ -90,6 +90,23 @@ pub(crate) fn die_with_spawning_thread(command: &mut Command) {
     // SAFETY: between fork and exec this makes one `prctl` system call and builds an error from a number; it takes no
     // lock and does not allocate.
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+}
+
+/// Gives the child a seccomp filter, which it cannot take off. `program` is in the kernel's language for filters.
+pub(crate) fn filter_calls(command: &mut Command, program: Vec<libc::sock_filter>) {
+    let filter_calls = move || {
+        let len = program.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+        // SAFETY: the calls take integers and the program above, which the kernel copies.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec this makes two `prctl` system calls and builds an error from a number; it takes no
+    // lock and does not allocate.
+    unsafe { command.pre_exec(filter_calls) };
 }
 
 /// Makes the kernel reap every child of this process when it ends, without a report.

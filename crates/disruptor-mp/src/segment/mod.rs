@@ -46,6 +46,8 @@ mod place;
 mod segment;
 mod sole;
 mod title;
+#[cfg(target_os = "linux")]
+mod trial;
 
 #[cfg(test)]
 mod conformance;
@@ -53,6 +55,7 @@ mod conformance;
 pub use backend::HeapObject;
 #[cfg(target_os = "linux")]
 pub use backend::MemfdObject;
+pub use backend::MemoryLimit;
 pub(crate) use backend::{Access, name_of_shared_memory, shared_memory_directory};
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
 pub(crate) use creation::replace;
@@ -76,3 +79,5 @@ pub use place::Place;
 pub(crate) use segment::{Fate, Segment};
 pub(crate) use sole::Sole;
 pub use title::Title;
+#[cfg(target_os = "linux")]
+pub use trial::{DirectoryTrial, directory_trial, is_ring};

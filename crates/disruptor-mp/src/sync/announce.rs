@@ -149,6 +149,18 @@ pub(crate) fn before_second_look_at<'a>(mut wakers: impl Iterator<Item = &'a Ato
     false
 }
 
+/// Whether one process can run a barrier on the processors of others here.
+///
+/// # Errors
+/// It cannot: the kernel's answer.
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) fn barrier_of_others() -> std::io::Result<()> {
+    match membarrier::is_offered()? {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::Unsupported.into()),
+    }
+}
+
 #[cfg(all(target_os = "linux", not(loom)))]
 mod membarrier {
     use crate::sync::settled::Settled;
@@ -167,8 +179,21 @@ mod membarrier {
     }
 
     fn membarrier(command: i32) -> bool {
+        call(command) == 0
+    }
+
+    /// Whether the kernel has both, and lets this process use them.
+    pub(super) fn is_offered() -> std::io::Result<bool> {
+        let both = libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED;
+        match call(libc::MEMBARRIER_CMD_QUERY) {
+            -1 => Err(std::io::Error::last_os_error()),
+            commands => Ok(commands & i64::from(both) == i64::from(both)),
+        }
+    }
+
+    fn call(command: i32) -> libc::c_long {
         // SAFETY: the call takes two integers and touches no memory of ours.
-        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
     }
 }
 

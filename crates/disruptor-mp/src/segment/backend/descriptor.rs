@@ -164,7 +164,7 @@ pub(super) fn is_memory(_descriptor: impl AsFd) -> bool {
 
 /// The longest file that this process may make, if there is a limit. A process that exceeds it gets SIGXFSZ before it
 /// gets an error.
-pub(super) fn longest_file_bytes() -> Option<u64> {
+pub(in crate::segment) fn longest_file_bytes() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }
 

@@ -11,15 +11,16 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Where the cgroup file system is mounted by convention.
-const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+/// Where the cgroup file system is mounted by convention, from the root.
+const CGROUP_ROOT: &str = "sys/fs/cgroup";
 
 /// The limit that leaves the least: that of the process's cgroup, or of an enclosing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::segment) struct MemoryLimit {
-    pub(in crate::segment) limit_bytes: u64,
+pub struct MemoryLimit {
+    /// The limit.
+    pub limit_bytes: u64,
     /// How much may still be allocated before memory is short, including page cache that can be dropped and free swap.
-    pub(in crate::segment) available_bytes: u64,
+    pub available_bytes: u64,
 }
 
 /// The names of the files in one cgroup version.
@@ -59,13 +60,18 @@ const V2: Files = Files {
 
 impl MemoryLimit {
     /// The limit of this process, if it has one.
-    pub(super) fn of_this_process() -> Option<Self> {
-        let groups = read(Path::new("/proc/self/cgroup"))?;
+    pub fn of_this_process() -> Option<Self> {
+        Self::below(Path::new("/"))
+    }
+
+    /// [`of_this_process`](Self::of_this_process) by the `proc` and `sys` in the directory `root`.
+    pub fn below(root: &Path) -> Option<Self> {
+        let groups = read(&root.join("proc/self/cgroup"))?;
         let swap_free_bytes = || {
-            let meminfo = text(Path::new("/proc/meminfo")).unwrap_or_default();
+            let meminfo = text(&root.join("proc/meminfo")).unwrap_or_default();
             field(&meminfo, "SwapFree:").unwrap_or(0).saturating_mul(1024)
         };
-        Self::find(Path::new(CGROUP_ROOT), &groups, &swap_free_bytes)
+        Self::find(&root.join(CGROUP_ROOT), &groups, &swap_free_bytes)
     }
 
     /// `groups` is the content of `/proc/<pid>/cgroup`.

@@ -16,6 +16,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use descriptor::identity as identity_of_descriptor;
+#[cfg(target_os = "linux")]
+pub(super) use descriptor::longest_file_bytes;
 pub(super) use file::DirEntry;
 #[cfg(test)]
 pub(super) use file::pretend_no_tmpfile;
@@ -23,7 +25,7 @@ pub(super) use heap::HeapMemory;
 pub use heap::HeapObject;
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdObject;
-pub(super) use memory_limit::MemoryLimit;
+pub use memory_limit::MemoryLimit;
 pub(crate) use shm::{directory as shared_memory_directory, name_of as name_of_shared_memory};
 pub(super) use shm::{entry as shm_entry, path as shm_path};
 
