@@ -217,7 +217,9 @@ impl<'a> Construction<'a> {
         step!(ProducerLocked);
         self.check_memory(object)?;
         let title = self.place.title().cloned().unwrap_or_default();
-        let header = Header::new(self.blueprint, title, self.plan, new_generation(), ProcessIdentity::current());
+        let numbers = object.numbers().map_err(|e| fault(Fault::new("fstat", e)))?;
+        let creator = ProcessIdentity::current();
+        let header = Header::new(self.blueprint, title, self.plan, new_generation(), creator, numbers);
         let filled = object.fill(&header.to_page(), self.plan.total_len, self.options.sparse);
         filled.map_err(|fault| self.fill_error(object, fault))?;
         step!(SegmentReserved);

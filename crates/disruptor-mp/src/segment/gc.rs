@@ -4,6 +4,7 @@
 
 use super::backend::{Access, Fault, Object};
 use super::blueprint::HEADER_BYTES;
+use super::copy;
 use super::creation::remove_wreck;
 use super::error::{GcError, OpenError, special_file};
 use super::header::{self, FATE_OFFSET, SegmentMake};
@@ -29,6 +30,9 @@ pub enum GcOutcome {
     /// What is there is not a segment of ours, in any state; it was not touched. An empty file is not recognisable as
     /// ours.
     NotOurs,
+    /// It is a [copy](super::is_copy) of a segment, and no process has locked it; it was not touched. A person made it
+    /// and removes it as any other file.
+    Copy,
 }
 
 /// What is at a place.
@@ -71,7 +75,7 @@ fn called(place: &Place, start: &[u8]) -> String {
 
 /// Removes the segment at `place` if no process uses it: neither a producer, nor a registered consumer, nor a process
 /// that counts in it, in any container. Damaged and unfinished segments are removed as well, and those of other
-/// versions.
+/// versions. A [copy](super::is_copy) stays.
 ///
 /// A ring that replaced one with messages of another type counts together with it: it is in use as long as a consumer
 /// reads the older one, and both are removed together.
@@ -95,7 +99,8 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
     let (not_found, not_ours) = (Ok(Some(GcOutcome::NotFound)), Ok(Some(GcOutcome::NotOurs)));
     let backend = place.backend()?;
     let fault = |fault| GcError::from_fault(place, place, fault);
-    if let Some(aside) = backend.aside() {
+    // A replacer's unfinished object has the device and inode of its own too.
+    if let Some(aside) = backend.aside().filter(|aside| !copy::is_copied(&**aside)) {
         // If it cannot be removed, the segment itself can still be collected.
         let _ = remove_wreck(&*aside);
     }
@@ -134,6 +139,9 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
         // Another process has replaced it between our opening and our locking, and a new segment has a live producer.
         Some(named) if named != identity => return in_use(super::owner::PRODUCER),
         Some(_) => {}
+    }
+    if copy::is_copy_of(&object, &start).map_err(|e| fault(Fault::new("fstat", e)))? {
+        return Ok(Some(GcOutcome::Copy));
     }
     if !may_go(generation) {
         return Ok(None);

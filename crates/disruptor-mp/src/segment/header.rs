@@ -15,12 +15,16 @@
 //! 160   |  table len    |counters offset| counters len  |  slots offset |
 //! 192   |  slots len    | errors offset |  errors len   |  fingerprint  |
 //! 224   | form R|places |  predecessor  |rank+1 |label n| label, 64 bytes
-//! 312   |prefix n| 0    | prefix, 128 bytes   440 |  zero ...      4096 |
+//! 312   |prefix n| 0    | prefix, 128 bytes                  448 |
+//! 448   |    device     |     inode     |  checksum 2   | zero ... 4096 |
 //! ```
 //! R: reserved, zero. RFC 0011 says what each is for.
 //!
-//! `*` are the only words that change after creation; the checksum covers all others. `ready` is stored last, with
-//! Release.
+//! `*` are the only words that change after creation; the checksum covers all others before byte 448. `ready` is stored
+//! last, with Release.
+//!
+//! Bytes 448 to 472 exist since 2.3. Builds of 2.0 to 2.2 compute the checksum of the first 448 bytes. So these words
+//! have a checksum of their own, which continues the first one.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -36,7 +40,10 @@ const MAGIC: [u8; 8] = *b"MYELONSG";
 const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 
 /// The version of the layout that this build writes. Builds of equal `major` understand each other.
-pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 2 };
+pub const ABI: AbiVersion = AbiVersion { major: 2, minor: 3 };
+
+/// The minor version since which a header has the device and the inode of its object.
+const OBJECT_SINCE_MINOR: u16 = 3;
 
 /// The value of the `ready` word of a finished segment.
 pub(super) const READY: u32 = 1;
@@ -146,7 +153,13 @@ struct WireHeader {
     prefix_len: u32,
     reserved: u32,
     prefix: [u8; PREFIX_BYTES_MAX],
+    device: u64,
+    inode: u64,
+    object_checksum: u64,
 }
+
+/// The length of what the first checksum covers: the header of 2.0.
+const CHECKED_BYTES: usize = core::mem::offset_of!(WireHeader, device);
 
 const _: () = {
     assert!(core::mem::offset_of!(WireHeader, byte_order) == 8);
@@ -158,7 +171,8 @@ const _: () = {
     assert!(core::mem::offset_of!(WireHeader, schema) == 120);
     assert!(core::mem::offset_of!(WireHeader, errors) == 200);
     assert!(core::mem::offset_of!(WireHeader, prefix) == 320);
-    assert!(size_of::<WireHeader>() == 448 && size_of::<WireHeader>() <= HEADER_PAGE);
+    assert!(CHECKED_BYTES == 448 && size_of::<WireHeader>() == 472);
+    assert!(size_of::<WireHeader>() <= HEADER_PAGE);
 };
 
 /// Everything a segment says about itself. Copied once and checked; later changes of the original do not affect it.
@@ -188,6 +202,9 @@ pub(crate) struct Header {
     pub(crate) page_bytes: u32,
     /// The process that created it; not necessarily the producer of now.
     pub(crate) creator: ProcessIdentity,
+    /// Device and inode of the object that it was written for; `None` if it has none, or if an older build wrote it. An
+    /// object with other numbers is a copy.
+    pub(crate) object: Option<(u64, u64)>,
     /// Where the sections are. They are within `total_len`, aligned, and do not overlap.
     pub(crate) plan: SegmentPlan,
 }
@@ -220,6 +237,7 @@ impl Header {
         plan: SegmentPlan,
         generation: u64,
         creator: ProcessIdentity,
+        object: Option<(u64, u64)>,
     ) -> Self {
         Self {
             abi: ABI,
@@ -238,6 +256,7 @@ impl Header {
             predecessor: blueprint.predecessor,
             page_bytes: page_bytes(),
             creator,
+            object,
             plan,
         }
     }
@@ -282,10 +301,13 @@ impl Header {
             prefix_len: self.prefix.len() as u32,
             reserved: 0,
             prefix: [0; PREFIX_BYTES_MAX],
+            device: self.object.map_or(0, |(device, _)| device),
+            inode: self.object.map_or(0, |(_, inode)| inode),
+            object_checksum: 0,
         };
         wire.prefix[..self.prefix.len()].copy_from_slice(self.prefix.as_bytes());
         wire.label[..self.title.label().len()].copy_from_slice(self.title.label().as_bytes());
-        wire.checksum = checksum(&wire);
+        seal(&mut wire);
         let mut page = wire.as_bytes().to_vec();
         page.resize(HEADER_PAGE, 0);
         page
@@ -323,6 +345,9 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
     if wire.checksum != checksum(&wire) {
         return Err(corrupt("checksum", wire.checksum));
     }
+    if has_object(&wire) && wire.object_checksum != object_checksum(&wire) {
+        return Err(corrupt("checksum of device and inode", wire.object_checksum));
+    }
     let kind = Kind::from_wire(wire.kind).ok_or(corrupt("kind", wire.kind))?;
     let plan = check_sections(&wire, kind)?.with_places(wire.places, wire.table_len);
     if wire.places > wire.table_len {
@@ -359,6 +384,7 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
             start_time_ticks: wire.creator_start_time,
             pid_namespace: wire.creator_pid_namespace,
         },
+        object: object_of(bytes),
         plan,
     })
 }
@@ -366,6 +392,23 @@ pub(crate) fn parse_header(bytes: &[u8], object_len: u64) -> Result<Header, Head
 /// Whether these first bytes of an object say that it is ours, in any state and version.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
+}
+
+/// Device and inode of the object for which the header in `bytes` was written; `None` if it does not say. The rest of
+/// the header may be unfinished or damaged: these words have a checksum of their own.
+pub(super) fn object_of(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (wire, _) = WireHeader::read_from_prefix(bytes).ok()?;
+    let is_readable = wire.magic == MAGIC
+        && wire.byte_order == BYTE_ORDER_MARK
+        && wire.abi_major == ABI.major
+        && has_object(&wire)
+        && wire.object_checksum == object_checksum(&wire);
+    (is_readable && (wire.device, wire.inode) != (0, 0)).then_some((wire.device, wire.inode))
+}
+
+/// Whether the build that wrote the header knew the words of the object.
+fn has_object(wire: &WireHeader) -> bool {
+    wire.abi_minor >= OBJECT_SINCE_MINOR
 }
 
 /// The make of the object that begins with `bytes`, if it is ours. Looks at bytes that are the same in every version,
@@ -427,20 +470,34 @@ fn corrupt(field: &'static str, found: impl Into<u64>) -> HeaderError {
     HeaderError::Corrupt { field, found: found.into() }
 }
 
-/// FNV-1a, 64 bit, over all that never changes. It detects damage and stray writes, not intentional changes.
+/// FNV-1a, 64 bit, over all before byte 448 that never changes. It detects damage and stray writes, not intentional
+/// changes.
 fn checksum(wire: &WireHeader) -> u64 {
     let immutable = WireHeader { ready: 0, fate: 0, checksum: 0, ..*wire };
-    immutable
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    hash_on(0xcbf2_9ce4_8422_2325, &immutable.as_bytes()[..CHECKED_BYTES])
 }
 
-/// Writes the checksum that fits a header page that a mutation has changed.
+/// The same over device and inode, beginning with the checksum in the header: the words of another header do not fit.
+fn object_checksum(wire: &WireHeader) -> u64 {
+    let object = [wire.device, wire.inode];
+    hash_on(wire.checksum, object.as_bytes())
+}
+
+fn hash_on(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Writes both checksums.
+fn seal(wire: &mut WireHeader) {
+    wire.checksum = checksum(wire);
+    wire.object_checksum = object_checksum(wire);
+}
+
+/// Writes the checksums that fit a header page that a mutation has changed.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn restamp(page: &mut [u8]) {
     if let Ok((mut wire, _)) = WireHeader::read_from_prefix(page) {
-        wire.checksum = checksum(&wire);
+        seal(&mut wire);
         page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
     }
 }
@@ -483,7 +540,7 @@ pub(super) mod tests {
     fn header() -> Header {
         let creator = ProcessIdentity { pid: 7, start_time_ticks: 8, pid_namespace: 9 };
         let title = Title::new("tp-engine", Some(1));
-        Header::new(&blueprint(), title, blueprint().plan().unwrap(), 0xfeed, creator)
+        Header::new(&blueprint(), title, blueprint().plan().unwrap(), 0xfeed, creator, Some((0x801, 12)))
     }
 
     /// A finished page with `change` made to it; the checksum fits again if `resum`.
@@ -493,7 +550,7 @@ pub(super) mod tests {
         wire.ready = READY;
         change(&mut wire);
         if resum {
-            wire.checksum = checksum(&wire);
+            seal(&mut wire);
         }
         page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
         page
@@ -536,6 +593,7 @@ pub(super) mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(field(false, |w| w.generation ^= 1), "checksum");
+        assert_eq!(field(false, |w| w.inode ^= 1), "checksum of device and inode");
         assert_eq!(field(true, |w| w.ready = 2), "ready");
         assert_eq!(field(true, |w| w.kind = 9), "kind");
         assert_eq!(field(true, |w| w.total_len = u64::MAX), "total_len");
@@ -557,6 +615,37 @@ pub(super) mod tests {
         assert_eq!(field(true, |w| w.payload_offset = u64::MAX), "payload_len");
     }
 
+    #[test]
+    fn a_header_of_2_2_says_nothing_about_its_object() {
+        let mut of_2_2 = page_with(false, |_| {});
+        of_minor_2(&mut of_2_2);
+        let abi = AbiVersion { major: 2, minor: 2 };
+        assert_eq!(parse(&of_2_2), Ok(Header { abi, object: None, ..header() }));
+        assert_eq!(object_of(&of_2_2), None);
+    }
+
+    #[test]
+    fn a_build_of_2_2_finds_its_checksum_in_a_header_of_2_3() {
+        let mut page = page_with(false, |_| {});
+        let found = u64::from_ne_bytes(page[24..32].try_into().unwrap());
+        page[16..32].fill(0); // ready, fate, checksum
+        let of_2_2 = page[..448]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        assert_eq!(found, of_2_2);
+    }
+
+    #[test]
+    fn device_and_inode_are_told_of_an_unfinished_and_of_a_damaged_header() {
+        let object = Some((0x801, 12));
+        assert_eq!(object_of(&page_with(false, |wire| wire.ready = 0)), object);
+        assert_eq!(object_of(&page_with(false, |wire| wire.slots.len ^= 1)), object);
+        assert_eq!(object_of(&page_with(false, |wire| wire.inode ^= 1)), None);
+        assert_eq!(object_of(&page_with(true, |wire| (wire.device, wire.inode) = (0, 0))), None);
+        assert_eq!(object_of(&page_with(true, |wire| wire.abi_major += 1)), None);
+        assert_eq!(object_of(&page_with(false, |_| {})[..471]), None);
+    }
+
     proptest! {
         #[test]
         fn no_page_makes_the_parser_panic_or_lie(
@@ -568,7 +657,7 @@ pub(super) mod tests {
             }
             let (mut wire, _) = WireHeader::read_from_prefix(&page).unwrap();
             if resum {
-                wire.checksum = checksum(&wire);
+                seal(&mut wire);
                 page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
             }
             if let Ok(header) = parse_header(&page, object_len) {
@@ -585,6 +674,15 @@ pub(super) mod tests {
         }
     }
 
+    /// Turns the header at the beginning of `bytes` into one that a build of 2.2 wrote.
+    pub(in crate::segment) fn of_minor_2(bytes: &mut [u8]) {
+        let (mut wire, _) = WireHeader::read_from_prefix(bytes).unwrap();
+        wire.abi_minor = 2;
+        wire.checksum = checksum(&wire);
+        (wire.device, wire.inode, wire.object_checksum) = (0, 0, 0);
+        bytes[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
+    }
+
     /// A finished page of another make, for tests of whole objects.
     pub(in crate::segment) fn damaged_page(page: &[u8], damage: Damage) -> Vec<u8> {
         let mut page = page.to_vec();
@@ -599,7 +697,7 @@ pub(super) mod tests {
             Damage::Unready => wire.ready = 0,
         }
         if damage != Damage::Sum {
-            wire.checksum = checksum(&wire);
+            seal(&mut wire);
         }
         page[..size_of::<WireHeader>()].copy_from_slice(wire.as_bytes());
         page

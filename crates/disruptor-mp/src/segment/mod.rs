@@ -8,6 +8,7 @@
 //! place      where it is                         segment    one that is mapped: opened, looked at, claimed
 //! blueprint  how long, and what begins where     creation   making one, also in the place of another; options
 //! sole       one that dies with its creator      gc         removing segments without users
+//! copy       whether an object is a copy
 //! owner      who uses it; who we are             backend    finding, naming, unlinking: shm, file, memfd, heap
 //! ```
 //!
@@ -30,6 +31,7 @@
 
 mod backend;
 mod blueprint;
+mod copy;
 mod creation;
 mod error;
 #[cfg(fuzzing)]
@@ -58,6 +60,7 @@ pub use backend::MemfdObject;
 pub use backend::MemoryLimit;
 pub(crate) use backend::{Access, name_of_shared_memory, shared_memory_directory};
 pub use blueprint::{Blueprint, HEADER_BYTES, Kind, MAX_TOTAL_LEN, PlanError, Section, SegmentPlan};
+pub use copy::is_copy;
 pub(crate) use creation::replace;
 pub use error::{CreateError, GcError, OpenError};
 pub use gc::{GcOutcome, gc};

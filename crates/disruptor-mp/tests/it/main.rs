@@ -77,6 +77,7 @@ mod actor;
 mod auto;
 mod auto_records;
 mod backlog;
+mod copies;
 mod counters;
 mod culprit;
 mod damage;

@@ -22,6 +22,9 @@ use std::time::Duration;
 const ATTEMPTS: usize = 16;
 
 /// What `build_producer` does about a ring that is there already.
+///
+/// A [copy](segment::is_copy) of a ring is a ring without a producer. A copy of another kind is never removed; it is an
+/// error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Takes over the ring of a dead producer if a consumer of the same events needs it, and replaces it otherwise. A
@@ -305,6 +308,8 @@ fn inherit<S: Carries>(
 fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()> {
     match segment::gc(place) {
         Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
+        // No process uses a copy, but it is not ours to remove.
+        Ok(segment::GcOutcome::Copy) => Err(MultiProcessError::from_open(place, error)),
         Ok(_) => {
             let wanted = SegmentMake::ours(S::Form::KIND);
             match segment::occupant(place) {

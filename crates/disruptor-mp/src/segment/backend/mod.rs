@@ -184,6 +184,14 @@ impl Object {
         }
     }
 
+    /// Its device and inode; `None` for memory of this process.
+    pub(super) fn numbers(&self) -> io::Result<Option<(u64, u64)>> {
+        match self {
+            Self::Descriptor(_) => self.identity().map(|identity| Some((identity.device, identity.inode))),
+            Self::Heap(_) => Ok(None),
+        }
+    }
+
     /// Copies the beginning of the object, at most `max_len` bytes.
     pub(super) fn read_start(&self, max_len: usize) -> io::Result<Vec<u8>> {
         match self {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::super::backend::pretend_no_tmpfile;
+use super::super::header::tests::{Damage, damaged_page, of_minor_2};
 use super::super::*;
 use super::stage::*;
 
@@ -31,6 +32,65 @@ fn a_segment_is_private_unless_a_group_is_named() {
         assert_eq!(mode(&grouped), 0o660);
         assert_eq!(fs::metadata(&grouped).unwrap().gid(), gid);
     }
+}
+
+#[test]
+fn gc_leaves_a_copy_and_removes_its_original() {
+    let dir = TempDir::new();
+    let (original, copy) = (dir.path().join("a.ring"), dir.path().join("copy"));
+    let (segment, claim) = create(&Place::from(&original));
+    fs::copy(&original, &copy).unwrap();
+    assert!(is_copy(copy.as_path()).unwrap() && !is_copy(original.as_path()).unwrap());
+    let bytes = fs::read(&copy).unwrap();
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert_eq!(fs::read(&copy).unwrap(), bytes, "nothing in it has changed");
+    // Its header can be opened, and a process may live in it.
+    let opened = open(&Place::from(&copy)).unwrap();
+    let entry = opened.claim(1).unwrap().unwrap();
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::InUse { byte: 1 });
+    drop((entry, opened, claim, segment));
+    assert_eq!(gc(original.as_path()).unwrap(), GcOutcome::Removed);
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert_eq!(dir.entries(), ["copy"]);
+}
+
+#[test]
+fn an_unfinished_copy_stays_and_also_one_that_a_replacer_would_have_left() {
+    let dir = TempDir::new();
+    let (original, copy, aside) = (dir.path().join("a.ring"), dir.path().join("copy"), dir.path().join(".copy.new"));
+    let _original = create(&Place::from(&original));
+    let good = fs::read(&original).unwrap();
+    for path in [&copy, &aside] {
+        fs::write(path, damaged_page(&good[..HEADER_BYTES as usize], Damage::Unready)).unwrap();
+    }
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert!(copy.exists() && aside.exists());
+}
+
+#[test]
+fn a_segment_with_another_name_is_no_copy() {
+    let dir = TempDir::new();
+    let (first, linked, renamed) = (dir.path().join("a.ring"), dir.path().join("linked"), dir.path().join("renamed"));
+    drop(create(&Place::from(&first)));
+    fs::hard_link(&first, &linked).unwrap();
+    fs::rename(&first, &renamed).unwrap();
+    assert_eq!(gc(linked.as_path()).unwrap(), GcOutcome::Removed);
+    assert_eq!(gc(renamed.as_path()).unwrap(), GcOutcome::Removed);
+}
+
+#[test]
+fn a_copy_of_a_segment_of_2_2_cannot_be_told() {
+    let dir = TempDir::new();
+    let (original, copy) = (dir.path().join("a.ring"), dir.path().join("copy"));
+    drop(create(&Place::from(&original)));
+    let mut bytes = fs::read(&original).unwrap();
+    of_minor_2(&mut bytes);
+    fs::write(&copy, &bytes).unwrap();
+    let opened = open(&Place::from(&copy)).unwrap();
+    assert_eq!((opened.header().abi.minor, opened.header().object), (2, None));
+    assert!(!is_copy(copy.as_path()).unwrap());
+    drop(opened);
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Removed, "as a build of 2.2 does");
 }
 
 #[cfg(target_os = "linux")]

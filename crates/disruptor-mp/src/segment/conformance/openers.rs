@@ -148,10 +148,14 @@ fn gc_never_removes_what_is_not_ours_and_removes_what_is_damaged() {
         assert_eq!(gc(path.as_path()).unwrap(), GcOutcome::NotOurs);
         assert_eq!(fs::read(&path).unwrap(), foreign);
     }
-    let good = good_bytes();
-    let page = &good[..HEADER_BYTES as usize];
-    for damaged in [&good[..20], &damaged_page(page, Damage::Unready), &damaged_page(page, Damage::Version)] {
-        fs::write(&path, damaged).unwrap();
+    let truncated = |page: &[u8]| page[..20].to_vec();
+    let unready = |page: &[u8]| damaged_page(page, Damage::Unready);
+    let other_version = |page: &[u8]| damaged_page(page, Damage::Version);
+    for damage in [truncated as fn(&[u8]) -> Vec<u8>, unready, other_version] {
+        let _ = fs::remove_file(&path);
+        create(&Place::from(&path));
+        let page = fs::read(&path).unwrap();
+        fs::write(&path, damage(&page[..HEADER_BYTES as usize])).unwrap(); // the same file
         assert_eq!(gc(path.as_path()).unwrap(), GcOutcome::Removed);
         assert!(!path.exists());
     }

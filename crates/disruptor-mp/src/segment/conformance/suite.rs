@@ -89,6 +89,13 @@ fn opening_what_is_not_there_says_so(site: &Site) {
     assert_eq!(gc(&site.place).unwrap(), GcOutcome::NotFound);
 }
 
+fn a_segment_has_the_device_and_the_inode_of_its_object(site: &Site) {
+    let (mine, _claim) = create(&site.place);
+    assert_eq!(mine.header().object, mine.object().numbers().unwrap());
+    assert_eq!(open(&site.place).unwrap().header().object, mine.header().object);
+    assert!(!is_copy(&site.place).unwrap());
+}
+
 fn another_kind_is_refused(site: &Site) {
     let _segment = create(&site.place);
     let error = Segment::open(&site.place, Kind::Cursor, Access::ReadOnly).unwrap_err();
@@ -221,6 +228,7 @@ conformance! {
     a_lock_byte_has_one_holder_and_every_segment_sees_it,
     a_lock_outlives_the_segment_it_was_taken_on,
     opening_what_is_not_there_says_so,
+    a_segment_has_the_device_and_the_inode_of_its_object,
     another_kind_is_refused,
     gc_leaves_the_living_and_removes_the_dead,
     replacing_marks_the_old_one_while_no_process_can_take_it_over,
@@ -239,6 +247,7 @@ fn a_place_that_cannot_make_nameless_files_keeps_the_same_promises() {
     for claim in [
         creation_is_exclusive_and_leaves_the_first_alone,
         a_lock_byte_has_one_holder_and_every_segment_sees_it,
+        a_segment_has_the_device_and_the_inode_of_its_object,
         gc_leaves_the_living_and_removes_the_dead,
         replacing_marks_the_old_one_while_no_process_can_take_it_over,
         what_somebody_else_put_there_is_not_replaced,
