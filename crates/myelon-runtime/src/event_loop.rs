@@ -158,6 +158,7 @@ impl Builder {
             idle: VecDeque::new(),
             idle_later: Vec::new(),
             at_safe_point: Vec::new(),
+            left_at_safe_point: Vec::new(),
             party: None,
             news: Vec::new(),
             clock: self.clock,
@@ -267,6 +268,8 @@ pub struct EventLoop {
     idle_later: Vec<SourceId>,
     /// What is called at a safe point, in the order of adding.
     at_safe_point: Vec<SourceId>,
+    /// What was not called for the last request, because the loop has stopped.
+    left_at_safe_point: Vec<SourceId>,
     /// This thread's part in the safe points of an agenda.
     party: Option<Party>,
     /// Channels with news; empty between turns, and kept for its memory.

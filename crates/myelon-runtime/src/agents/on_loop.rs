@@ -141,8 +141,8 @@ fn wait_for_doorbells(
 ) -> bool {
     let changes = invoker.changes();
     if *added_at == changes {
-        // A doorbell that has rung is paused.
-        return doorbells.iter().all(|&source| event_loop.resume(source).is_ok());
+        // A doorbell that has rung is held.
+        return doorbells.iter().all(|&source| event_loop.release(source).is_ok());
     }
     for source in doorbells.drain(..) {
         event_loop.remove(source);
@@ -176,9 +176,12 @@ fn add_doorbell(
     handle: GroupHandle,
 ) -> Result<SourceId, crate::event_loop::AddError> {
     let description = format!("doorbell of agents of {}", handle.name());
-    event_loop.add(descriptor, Interest::Readable, description, move |_: &mut EventLoop, _: &mut OwnedFd, _: Ready| {
+    let rung = move |event_loop: &mut EventLoop, _: &mut OwnedFd, _: Ready| {
         handle.wake();
         // Until the agents have armed it again.
-        Next::Pause
-    })
+        if let Some(doorbell) = event_loop.current() {
+            event_loop.hold(doorbell);
+        }
+    };
+    event_loop.add(descriptor, Interest::Readable, description, rung)
 }

@@ -167,6 +167,8 @@ impl EventLoop {
     /// still, commands stay in their channel, a deadline that has passed is due. `false` if it was removed.
     pub fn pause(&mut self, id: SourceId) -> bool {
         let Some(entry) = self.entries.get_mut(id) else { return false };
+        // From now on only `resume` ends the pause.
+        entry.held = false;
         if entry.state == SourceState::Paused {
             return true;
         }
@@ -198,6 +200,30 @@ impl EventLoop {
         match self.entries.get(id).map(|entry| entry.state) {
             None => Ok(false),
             Some(SourceState::Paused) => self.wait_again(id).map(|()| true),
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Pauses a source for a reason of this crate, until [`release`](Self::release).
+    pub(crate) fn hold(&mut self, id: SourceId) {
+        let is_paused = self.entries.get(id).is_none_or(|entry| entry.state == SourceState::Paused);
+        if !is_paused
+            && self.pause(id)
+            && let Some(entry) = self.entries.get_mut(id)
+        {
+            entry.held = true;
+        }
+    }
+
+    /// Ends the pause of [`hold`](Self::hold). A source that the program, an answer, a failure or a hang-up has paused
+    /// stays paused. `false` if it was removed.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub(crate) fn release(&mut self, id: SourceId) -> io::Result<bool> {
+        match self.entries.get(id) {
+            None => Ok(false),
+            Some(entry) if entry.held => self.resume(id),
             Some(_) => Ok(true),
         }
     }
@@ -347,6 +373,7 @@ impl EventLoop {
     pub(super) fn wait_again(&mut self, id: SourceId) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
         self.recent = None;
+        entry.held = false;
         if entry.handler.is_some()
             && let Some(over) = entry.limited_until(self.now)
         {
@@ -439,6 +466,7 @@ pub(super) fn entry(
         handler: Some(handler),
         ready: Ready::default(),
         more: false,
+        held: false,
         ticket: 0,
         turn: 0,
         calls: 0,

@@ -123,12 +123,13 @@ impl EventLoop {
     fn follow(&mut self, id: SourceId, next: Next, news: News) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.more = next == Next::More;
-        // A handler that has paused its own source, or has resumed it since, has decided already.
+        // A handler that has paused its own source, or has resumed it since, has decided already. Its answer, or the
+        // policy for its failure, comes later still.
         let decided = entry.state != SourceState::Running;
         match next {
             Next::Remove => self.remove_contained(id),
-            _ if decided => self.follow_own_resume(id),
             Next::Pause => drop(self.pause(id)),
+            _ if decided => self.follow_own_resume(id),
             Next::Again | Next::Drained | Next::More => match entry.waits {
                 Waits::Timer { timer, period: None, .. } if self.timers.get(timer).is_none() => {
                     self.remove_contained(id)

@@ -92,6 +92,8 @@ pub(super) struct Entry {
     pub(super) ready: Ready,
     /// Whether the handler has said that it has more, so that it is called when a pause or a rate limit is over.
     pub(super) more: bool,
+    /// Whether it is paused by [`hold`](super::EventLoop::hold) alone.
+    pub(super) held: bool,
     /// The place in the ready list that counts. Others are left from before a pause.
     pub(super) ticket: u64,
     /// The turn of the last call, and how many calls there were in it.

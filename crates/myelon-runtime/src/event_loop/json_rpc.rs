@@ -13,7 +13,7 @@
 //! | -32601 | there is no such method; `methods` lists them | |
 //! | -32602 | the method does not take these params | mends its params |
 //! | -32603 | the method has failed or panicked, or its answer is too large | tells the server's operator |
-//! | -32000 | [`CLIENTS_MAX`] clients are connected; the stream is closed | comes again later |
+//! | -32000 | [`CLIENTS_MAX`] clients are connected, and this one has no place; the stream is closed | connects later |
 //! | others | what a method of the server says | |
 //!
 //! # Methods that every server has
@@ -36,6 +36,9 @@
 //!   there is none.
 //! - Requests of one client are answered in their order. Clients are served in turn: each call serves one line.
 //! - Empty lines are ignored. What is left without an end of line when a client closes its side is a line.
+//! - **Silence.** A client may be silent as long as there are places. When [`CLIENTS_MAX`] clients are connected and a
+//!   new one comes, the one that has sent no request for the longest time loses its place, if that is for
+//!   [`SILENCE_MAX`]. A client that the program has paused, or that a rate limit holds back, keeps its place.
 //! - **Memory.** A client costs at most a line, an answer, and errors for the other requests of a batch: an answer is
 //!   at most [`ANSWER_BYTES_MAX`]. A client that does not read its answers is not read any more until it does; other
 //!   clients and sources do not wait for it.
@@ -59,8 +62,17 @@ pub use error::RpcError;
 pub use lines::LINE_BYTES_MAX;
 pub use methods::{Methods, Params, RpcCounts};
 
+use std::time::Duration;
+
 /// How long an answer may be. An answer of more becomes an error; in a batch this is about all its answers.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How many clients one listener serves. A further one gets an error, and its stream is closed.
+/// How many clients one listener serves. A further one gets the place of the client that has been silent longest, if
+/// that is for [`SILENCE_MAX`]. Otherwise it gets an error, and its stream is closed.
 pub const CLIENTS_MAX: usize = 64;
+
+/// For how long a client of a listener may send no request when all places are taken. Then its stream is closed when a
+/// new client connects. A request counts when its line is whole, and also if it is answered with an error.
+///
+/// A minute: longer than a program between two requests of one task, and short enough for an operator who waits.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);

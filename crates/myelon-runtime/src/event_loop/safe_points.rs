@@ -55,6 +55,10 @@ impl EventLoop {
     /// of them has failed with the [`QuiesceError`](crate::agenda::QuiesceError) that names what did not stop. If
     /// several such sources wait, they are called one after the other at one safe point, with the longest patience.
     ///
+    /// A source that is paused when the safe point comes is left out. If one of the handlers
+    /// [exits](super::LoopHandle::exit) the loop, those after it are called at a safe point of the next turn, when the
+    /// loop is run again. A program that ends instead has not done that part of the request.
+    ///
     /// ```
     /// use myelon_runtime::event_loop::EventLoop;
     /// use std::time::Duration;
@@ -80,12 +84,14 @@ impl EventLoop {
     /// Calls what waits for a safe point, if one was asked for.
     pub(super) fn serve_safe_point(&mut self) -> usize {
         // A loop that stops calls no handler: the request stays for the next turn.
-        if self.stopped() || self.shared().requests.take(QUIESCE) == 0 {
+        if self.stopped() {
             return 0;
         }
+        let left = std::mem::take(&mut self.left_at_safe_point);
+        let asked = if self.shared().requests.take(QUIESCE) == 0 { left } else { self.at_safe_point.to_vec() };
         let mut longest = Duration::ZERO;
         let mut ids = Vec::new();
-        for &id in &self.at_safe_point {
+        for id in asked {
             let Some(entry) = self.entries.get(id) else { continue };
             if let (Waits::SafePoint { patience }, SourceState::Waiting) = (entry.waits, entry.state) {
                 longest = longest.max(patience);
@@ -94,28 +100,33 @@ impl EventLoop {
         }
         let Some(&first) = ids.first() else { return 0 };
         let Some(asker) = self.party.as_ref().map(Party::asker) else {
-            self.call_at_safe_point(&ids);
-            return ids.len();
+            return self.call_at_safe_point(&ids);
         };
         let first = self.entries.get(first).map(|entry| entry.record.description().to_owned()).unwrap_or_default();
         let description = match ids.len() {
             1 => first,
             several => format!("{first}, and {} more", several - 1),
         };
-        if let Err(error) = asker.quiesce(description, longest, || self.call_at_safe_point(&ids)) {
-            for id in &ids {
-                self.fail(*id, &Cause::Error(Box::new(error.clone())), OnFailure::Keep);
+        match asker.quiesce(description, longest, || self.call_at_safe_point(&ids)) {
+            Ok(called) => called,
+            Err(error) => {
+                for id in &ids {
+                    self.fail(*id, &Cause::Error(Box::new(error.clone())), OnFailure::Keep);
+                }
+                ids.len()
             }
         }
-        ids.len()
     }
 
-    fn call_at_safe_point(&mut self, ids: &[SourceId]) {
-        for id in ids {
+    /// Returns how many were called. If the loop stops, the request stays for the others.
+    fn call_at_safe_point(&mut self, ids: &[SourceId]) -> usize {
+        for (called, id) in ids.iter().enumerate() {
             if self.stopped() {
-                return;
+                self.left_at_safe_point = ids[called..].to_vec();
+                return called;
             }
             self.call(*id, News::SafePoint);
         }
+        ids.len()
     }
 }

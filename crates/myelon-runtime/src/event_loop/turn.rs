@@ -140,6 +140,7 @@ impl EventLoop {
         self.ready.iter().any(|list| !list.is_empty())
             || self.shared().requests.has_news()
             || self.asked(DUMP | QUIESCE)
+            || !self.left_at_safe_point.is_empty()
             || self.timers.next_wake().is_some_and(|wake| wake <= self.clock.now())
     }
 
@@ -156,7 +157,10 @@ impl EventLoop {
         self.turns += 1;
         add(&self.shared().numbers.turns, 1);
         let mut nap = Nap { until: None, timeout: Some(Duration::ZERO) };
-        let nothing = longest > Duration::ZERO && self.idle.is_empty() && self.ready.iter().all(VecDeque::is_empty);
+        let nothing = longest > Duration::ZERO
+            && self.idle.is_empty()
+            && self.left_at_safe_point.is_empty()
+            && self.ready.iter().all(VecDeque::is_empty);
         if nothing && self.shared().requests.may_sleep() {
             add(&self.shared().numbers.sleeps, 1);
             let longest = if longest == Duration::MAX { None } else { self.clock.now().checked_add(longest) };

@@ -3,7 +3,7 @@
 use crate::{AtPipe, Noted, PATIENCE, Watchdog, log};
 use myelon_runtime::agents::{Agent, AgentError, Doorbells, Group, GroupEnd, Policy, Restart, Work, from_fn};
 use myelon_runtime::clock::Clock;
-use myelon_runtime::event_loop::{EventLoop, Tick};
+use myelon_runtime::event_loop::{EventLoop, SourceState, Tick};
 use myelon_runtime::testing::VirtualClock;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -42,6 +42,34 @@ fn a_group_is_called_for_each_byte_at_its_doorbell_and_for_nothing_else() {
     turn_until(&mut event_loop, || handle.ended().is_some());
     assert_eq!(handle.ended(), Some(GroupEnd::Finished));
     assert_eq!(event_loop.handle().sources().len(), sources_before, "{}", event_loop.handle().dump());
+}
+
+#[test]
+fn a_doorbell_that_the_program_has_paused_is_not_resumed_by_its_group() {
+    let _watchdog = Watchdog::new(PATIENCE, "a paused doorbell");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let read = Arc::new(AtomicU64::new(0));
+    let mut event_loop = EventLoop::new().unwrap();
+    let group = Group::new("readers").agent(AtPipe { pipe: ours, read: Arc::clone(&read) });
+    let handle = group.add_to(&mut event_loop, "agents that read");
+    let settle = |event_loop: &mut EventLoop| while event_loop.turn(Duration::ZERO).unwrap() > 0 {};
+    settle(&mut event_loop);
+    let sources = event_loop.handle().sources();
+    let doorbell = sources.iter().find(|source| source.description.starts_with("doorbell")).unwrap().id;
+    assert!(event_loop.pause(doorbell));
+    for byte in 1..=2 {
+        (&theirs).write_all(&[1]).unwrap();
+        settle(&mut event_loop);
+        assert_eq!(read.load(Ordering::Relaxed), byte - 1, "only a wake tells of this byte");
+        handle.wake();
+        settle(&mut event_loop);
+        assert_eq!(read.load(Ordering::Relaxed), byte);
+        assert_eq!(event_loop.report(doorbell).unwrap().state, SourceState::Paused);
+    }
+    assert!(event_loop.resume(doorbell).unwrap());
+    (&theirs).write_all(&[1]).unwrap();
+    settle(&mut event_loop);
+    assert_eq!(read.load(Ordering::Relaxed), 3);
 }
 
 #[test]

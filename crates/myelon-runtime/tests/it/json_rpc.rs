@@ -1,16 +1,19 @@
 //! JSON-RPC with real sockets, FIFOs and processes (R-72 to R-75, R-90).
 
 use crate::command_fifo::Place;
-use crate::{failures, watchdog};
+use crate::{failures, settle, watchdog};
 use myelon_process::listen::{Access, Fifo, Listener};
 use myelon_runtime::event_loop::json_rpc::{
-    ANSWER_BYTES_MAX, CLIENTS_MAX, LINE_BYTES_MAX, Methods, Params, RpcCounts, RpcError,
+    ANSWER_BYTES_MAX, CLIENTS_MAX, LINE_BYTES_MAX, Methods, Params, RpcCounts, RpcError, SILENCE_MAX,
 };
-use myelon_runtime::event_loop::{EventLoop, LoopHandle, RunEnd};
+use myelon_runtime::event_loop::{EventLoop, LoopHandle, RunEnd, SourceId, SourceState};
+use myelon_runtime::testing::VirtualClock;
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -451,6 +454,143 @@ fn one_client_too_many_is_told_so_and_another_one_has_its_place_when_one_goes() 
     assert_eq!(server.end().counts.clients_refused, 1);
 }
 
+/// A listener in the test's own thread, on a clock that the test moves.
+struct Served {
+    event_loop: EventLoop,
+    clock: VirtualClock,
+    methods: Methods,
+    place: Place,
+}
+
+impl Served {
+    fn new() -> Self {
+        let (place, clock) = (Place::new(), VirtualClock::new());
+        let mut event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+        let methods = Methods::new();
+        methods.add("long", "a long text", |_, _| Ok("x".repeat(1_000_000)));
+        let listener = Listener::bind(place.path("console"), Access::Owner).unwrap();
+        event_loop.add_json_rpc(listener, methods.clone(), "console").unwrap();
+        Self { event_loop, clock, methods, place }
+    }
+
+    fn client(&mut self) -> Client {
+        let client = Client::new(UnixStream::connect(self.place.path("console")).unwrap());
+        settle(&mut self.event_loop);
+        client
+    }
+
+    /// A client that the loop has described last.
+    fn client_and_source(&mut self) -> (Client, SourceId) {
+        let before = self.event_loop.handle().sources().into_iter().map(|source| source.id).collect::<Vec<_>>();
+        let client = self.client();
+        let sources = self.event_loop.handle().sources();
+        let new = sources.iter().find(|source| !before.contains(&source.id)).expect("a client is a source");
+        (client, new.id)
+    }
+
+    fn send(&mut self, client: &mut Client, line: &str) {
+        client.send(line);
+        settle(&mut self.event_loop);
+    }
+}
+
+const ECHO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"counts"}"#;
+
+#[test]
+fn a_client_that_is_silent_for_the_limit_loses_its_place_to_a_new_one() {
+    let _watchdog = watchdog("silent clients");
+    let mut served = Served::new();
+    let second = Duration::from_secs(1);
+    let mut clients: Vec<_> = (0..CLIENTS_MAX).map(|_| served.client()).collect();
+    // Bytes that are no whole line, blank lines and silence are the same.
+    clients[0].send("   ");
+    clients[1].stream.write_all(&ECHO.as_bytes()[..10]).unwrap();
+    served.clock.advance(second);
+    for client in &mut clients[3..] {
+        served.send(client, ECHO);
+        assert!(client.answer().is_some());
+    }
+    served.clock.advance(SILENCE_MAX - 2 * second);
+    let mut early = served.client();
+    assert_eq!(code(&early.answer().unwrap()), -32000);
+    assert_eq!(served.methods.counts().clients_refused, 1);
+
+    // The first three have now been silent for the limit, and the others for a second less.
+    served.clock.advance(second);
+    for closed in 1..=3 {
+        let mut new = served.client();
+        served.send(&mut new, ECHO);
+        assert!(new.answer().unwrap()["error"].is_null());
+        clients.push(new);
+        let counts = served.methods.counts();
+        assert_eq!((counts.clients_silent, counts.clients), (closed, (CLIENTS_MAX as u64) + closed));
+    }
+    for client in &mut clients[..3] {
+        assert_eq!(code(&client.answer().unwrap()), -32000);
+        assert_eq!(client.answer(), None, "its stream is closed");
+    }
+    let mut late = served.client();
+    assert_eq!(code(&late.answer().unwrap()), -32000, "no other client is silent for the limit");
+    for client in &mut clients[3..] {
+        served.send(client, ECHO);
+        assert!(client.answer().unwrap()["error"].is_null());
+    }
+    assert_eq!(served.methods.counts().clients_refused, 2);
+}
+
+#[test]
+fn the_longest_silent_client_loses_its_place_first_and_none_does_while_there_is_room() {
+    let _watchdog = watchdog("silent clients");
+    let mut served = Served::new();
+    let mut clients: Vec<_> = (0..CLIENTS_MAX - 1)
+        .map(|_| {
+            let client = served.client();
+            served.clock.advance(Duration::from_millis(1));
+            client
+        })
+        .collect();
+    served.send(&mut clients[0], ECHO);
+    assert!(clients[0].answer().is_some());
+    served.clock.advance(2 * SILENCE_MAX);
+    clients.push(served.client());
+    assert_eq!(served.methods.counts().clients_silent, 0, "there was a place");
+    served.client();
+    assert_eq!(served.methods.counts().clients_silent, 1);
+    assert_eq!(code(&clients[1].answer().unwrap()), -32000);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_silent_and_its_stream_ends_within_the_answer() {
+    let _watchdog = watchdog("a client that does not read");
+    let mut served = Served::new();
+    let mut deaf = served.client();
+    served.send(&mut deaf, r#"{"jsonrpc":"2.0","id":1,"method":"long"}"#);
+    let mut others: Vec<_> = (1..CLIENTS_MAX).map(|_| served.client()).collect();
+    served.clock.advance(SILENCE_MAX);
+    others.iter_mut().for_each(|client| served.send(client, ECHO));
+    served.client();
+    assert_eq!(served.methods.counts().clients_silent, 1);
+    let mut text = String::new();
+    deaf.answers.read_to_string(&mut text).unwrap();
+    assert!(text.len() < 1_000_000 && text.ends_with('x'), "no line is written into another one");
+}
+
+#[test]
+fn a_client_that_the_program_has_paused_keeps_its_place() {
+    let _watchdog = watchdog("a paused client");
+    let mut served = Served::new();
+    let (mut paused, source) = served.client_and_source();
+    let mut others: Vec<_> = (1..CLIENTS_MAX).map(|_| served.client()).collect();
+    assert!(served.event_loop.pause(source));
+    served.send(&mut paused, ECHO);
+    served.clock.advance(SILENCE_MAX);
+    others.iter_mut().for_each(|client| served.send(client, ECHO));
+    assert_eq!(code(&served.client().answer().unwrap()), -32000);
+    assert!(served.event_loop.resume(source).unwrap());
+    settle(&mut served.event_loop);
+    assert!(paused.answer().unwrap()["error"].is_null());
+}
+
 #[test]
 fn a_method_may_do_anything_to_the_loop_also_remove_its_own_client() {
     let server = Server::with(|_, methods, _| {
@@ -573,24 +713,61 @@ fn a_process_without_descriptors_tells_it_and_serves_the_client_later() {
         event_loop.add_json_rpc(listener, Methods::new(), "console").unwrap();
         let mut client = UnixStream::connect(place.path("console")).unwrap();
         client.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"quit\"}\n").unwrap();
-        let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        limit.current = Some(64);
-        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-        let mut taken = Vec::new();
-        while let Ok(file) = File::open("/proc/self/stat") {
-            taken.push(file);
-        }
-        let again = "a listener that could not accept tries again";
-        while !event_loop.handle().sources().iter().any(|source| source.description == again) {
-            event_loop.turn(Duration::MAX).unwrap();
-        }
-        drop(taken);
+        drop(without_descriptors(&mut event_loop));
         assert_eq!(event_loop.run().unwrap(), RunEnd::Quit { drained: true });
         let told = told.borrow();
         assert!(told.len() == 1 && told[0].starts_with("console: Too many open files"), "{told:?}");
         let mut answer = String::new();
         BufReader::new(client).read_line(&mut answer).unwrap();
         assert_eq!(answer, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}\n");
+    });
+}
+
+/// A listener that could not accept, because there are no descriptors, until the answer is dropped.
+fn without_descriptors(event_loop: &mut EventLoop) -> Vec<File> {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = Some(64);
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    let mut taken = Vec::new();
+    while let Ok(file) = File::open("/proc/self/stat") {
+        taken.push(file);
+    }
+    while !tries_again(event_loop) {
+        event_loop.turn(Duration::ZERO).unwrap();
+    }
+    taken
+}
+
+fn tries_again(event_loop: &EventLoop) -> bool {
+    let again = "a listener that could not accept tries again";
+    event_loop.handle().sources().iter().any(|source| source.description == again)
+}
+
+fn state(event_loop: &EventLoop, id: SourceId) -> SourceState {
+    event_loop.report(id).expect("it is not removed").state
+}
+
+#[test]
+fn a_listener_that_was_paused_after_it_could_not_accept_waits_for_its_resume() {
+    alone(|| {
+        let place = Place::new();
+        let mut event_loop = EventLoop::builder().clock(VirtualClock::new()).build().unwrap();
+        let methods = Methods::new();
+        let listener = Listener::bind(place.path("console"), Access::Owner).unwrap();
+        let listener = event_loop.add_json_rpc(listener, methods.clone(), "console").unwrap();
+        let _client = UnixStream::connect(place.path("console")).unwrap();
+        let taken = without_descriptors(&mut event_loop);
+        assert_eq!(state(&event_loop, listener), SourceState::Paused);
+        assert!(event_loop.pause(listener));
+        drop(taken);
+        while tries_again(&event_loop) {
+            event_loop.turn(Duration::MAX).unwrap();
+        }
+        settle(&mut event_loop);
+        assert_eq!((state(&event_loop, listener), methods.counts().clients), (SourceState::Paused, 0));
+        assert!(event_loop.resume(listener).unwrap());
+        settle(&mut event_loop);
+        assert_eq!(methods.counts().clients, 1);
     });
 }
 
@@ -673,6 +850,40 @@ fn answers_that_no_process_reads_wait_in_the_fifo_and_requests_wait_for_them() {
 }
 
 #[test]
+fn requests_by_a_fifo_that_was_paused_while_answers_wait_for_room_wait_for_its_resume() {
+    let _watchdog = watchdog("a paused FIFO");
+    let place = Place::new();
+    let mut event_loop = EventLoop::new().unwrap();
+    let methods = Methods::new();
+    methods.add("long", "a long text", |_, _| Ok("x".repeat(200_000)));
+    let (input, output) = (Fifo::create(place.path("in")).unwrap(), Fifo::create(place.path("out")).unwrap());
+    let input = event_loop.add_json_rpc_fifos(input, output, methods.clone(), "by files").unwrap();
+    let request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"long\"}\n";
+    std::fs::write(place.path("in"), request.repeat(2)).unwrap();
+    settle(&mut event_loop);
+    assert_eq!((state(&event_loop, input), methods.counts().requests), (SourceState::Paused, 1));
+    assert!(event_loop.pause(input));
+    let mut answers = BufReader::new(
+        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(place.path("out")).unwrap(),
+    );
+    let mut read = 0;
+    let mut read_what_is_there = |event_loop: &mut EventLoop| loop {
+        settle(event_loop);
+        match answers.read(&mut [0; 65536]) {
+            Ok(len) => read += len,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return read,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let before_the_resume = read_what_is_there(&mut event_loop);
+    assert_eq!((state(&event_loop, input), methods.counts().requests), (SourceState::Paused, 1));
+    assert!(before_the_resume < 200_000);
+    assert!(event_loop.resume(input).unwrap());
+    assert!(read_what_is_there(&mut event_loop) > 400_000);
+    assert_eq!(methods.counts().requests, 2);
+}
+
+#[test]
 fn lines_that_were_read_before_the_answers_had_to_wait_are_served_without_further_input() {
     let (server, input, output) = with_fifos();
     let request =
@@ -691,7 +902,7 @@ fn lines_that_were_read_before_the_answers_had_to_wait_are_served_without_furthe
 #[test]
 fn a_rate_limit_delays_lines_that_were_read_already_and_loses_none() {
     let place = Place::new();
-    let mut event_loop = EventLoop::builder().clock(myelon_runtime::testing::VirtualClock::new()).build().unwrap();
+    let mut event_loop = EventLoop::builder().clock(VirtualClock::new()).build().unwrap();
     let methods = Methods::new();
     let settings = myelon_runtime::event_loop::Settings::new("console").rate_limit(2, Duration::from_secs(1));
     let listener = Listener::bind(place.path("console"), Access::Owner).unwrap();

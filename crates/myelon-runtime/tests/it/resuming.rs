@@ -1,7 +1,7 @@
 //! A source that is paused and resumed, by its own handler too, loses nothing and gets nothing more than others.
 
 use crate::{log, settle};
-use myelon_runtime::event_loop::{EventLoop, Interest, Next, Ready, Settings, SourceState};
+use myelon_runtime::event_loop::{EventLoop, Interest, Next, OnFailure, Ready, Settings, SourceState};
 use myelon_runtime::testing::VirtualClock;
 use std::cell::Cell;
 use std::io::{PipeReader, Read, Write, pipe};
@@ -192,4 +192,26 @@ fn limits_without_an_end_are_limits() {
     event_loop.run().unwrap();
     settle(&mut event_loop);
     assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn an_answer_and_a_policy_that_pause_come_after_a_resume_by_the_same_handler() {
+    for fails in [false, true] {
+        let mut event_loop = EventLoop::new().unwrap();
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(b"ab").unwrap();
+        let handler = move |event_loop: &mut EventLoop, pipe: &mut PipeReader, _: Ready| {
+            pipe.read_exact(&mut [0])?;
+            pause_and_resume_myself(event_loop);
+            if fails { Err(std::io::Error::other("on purpose")) } else { Ok(Next::Pause) }
+        };
+        let settings = Settings::new("a pipe").on_failure(OnFailure::Pause);
+        let id = event_loop.add(reader, Interest::Readable, settings, handler).unwrap();
+        settle(&mut event_loop);
+        let report = event_loop.report(id).unwrap();
+        assert_eq!((report.calls, report.state), (1, SourceState::Paused), "{report}");
+        assert!(event_loop.resume(id).unwrap());
+        settle(&mut event_loop);
+        assert_eq!(event_loop.report(id).unwrap().calls, 2);
+    }
 }

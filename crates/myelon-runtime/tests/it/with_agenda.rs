@@ -5,6 +5,7 @@ use myelon_runtime::event_loop::{EventLoop, Next, RunEnd, SourceKind};
 use myelon_runtime::testing::VirtualClock;
 use myelon_runtime::watchdog::Watch;
 use std::cell::RefCell;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -260,6 +261,58 @@ fn without_an_agenda_a_safe_point_is_between_two_handlers_and_a_paused_source_is
     event_loop.handle().request_quiesce();
     event_loop.turn(Duration::ZERO).unwrap();
     assert_eq!(*calls.borrow(), ["two", "one"]);
+}
+
+#[test]
+fn an_exit_at_a_safe_point_keeps_the_request_for_the_handlers_that_were_not_called() {
+    let agenda = agenda();
+    for attends in [false, true] {
+        let _watchdog = Watchdog::new(PATIENCE, "an exit at a safe point");
+        let mut event_loop = EventLoop::new().unwrap();
+        if attends {
+            event_loop.attend(&agenda, "the loop");
+        }
+        let calls = Rc::new(RefCell::new(Vec::new()));
+        for name in ["one", "two", "three"] {
+            let calls = Rc::clone(&calls);
+            event_loop.add_at_safe_point(PATIENCE, name, move |event_loop: &mut EventLoop| {
+                calls.borrow_mut().push(name);
+                if name == "two" { event_loop.handle().exit() } else { event_loop.handle().quit() }
+            });
+        }
+        event_loop.handle().request_quiesce();
+        assert_eq!(event_loop.run().unwrap(), RunEnd::Exit);
+        assert_eq!(*calls.borrow(), ["one", "two"], "after an exit no handler is called");
+        // It would sleep without end if there were nothing to do.
+        assert_eq!(event_loop.run().unwrap(), RunEnd::Quit { drained: true });
+        assert_eq!(*calls.borrow(), ["one", "two", "three"], "each is called once for a request");
+        // What is left of one request and the next request are one call.
+        calls.borrow_mut().clear();
+        event_loop.handle().request_quiesce();
+        assert_eq!(event_loop.run().unwrap(), RunEnd::Exit);
+        event_loop.handle().request_quiesce();
+        assert_eq!(event_loop.run().unwrap(), RunEnd::Exit);
+        assert_eq!(event_loop.run().unwrap(), RunEnd::Quit { drained: true });
+        assert_eq!(*calls.borrow(), ["one", "two", "one", "two", "three"]);
+    }
+}
+
+#[test]
+fn a_hook_that_panics_at_a_safe_point_keeps_the_request_for_the_handlers_that_were_not_called() {
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.on_failure(|_| resume_unwind(Box::new("in the hook")));
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let fails = Rc::clone(&calls);
+    event_loop.add_at_safe_point(PATIENCE, "fails", move |_: &mut EventLoop| {
+        fails.borrow_mut().push("fails");
+        Err::<(), _>("on purpose")
+    });
+    let works = Rc::clone(&calls);
+    event_loop.add_at_safe_point(PATIENCE, "works", move |_: &mut EventLoop| works.borrow_mut().push("works"));
+    event_loop.handle().request_quiesce();
+    assert!(event_loop.turn(Duration::ZERO).is_err());
+    assert_eq!(event_loop.turn(Duration::MAX).unwrap(), 1);
+    assert_eq!(*calls.borrow(), ["fails", "works"]);
 }
 
 #[test]

@@ -39,13 +39,19 @@ pub(super) struct Conversation {
     lines: Lines,
     answer: Vec<u8>,
     sent: usize,
+    /// How many lines were served.
+    served: u64,
     /// Whether the client sends nothing more.
     ended: bool,
 }
 
 impl Conversation {
     pub(super) fn new(methods: Methods) -> Self {
-        Self { methods, lines: Lines::default(), answer: Vec::new(), sent: 0, ended: false }
+        Self { methods, lines: Lines::default(), answer: Vec::new(), sent: 0, served: 0, ended: false }
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.served
     }
 
     /// Serves one line.
@@ -87,6 +93,7 @@ impl Conversation {
         }
         let Some(line) = line else { return false };
         self.answer = serve(event_loop, &self.methods, line);
+        self.served += 1;
         true
     }
 

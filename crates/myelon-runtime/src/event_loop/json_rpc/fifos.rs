@@ -29,7 +29,8 @@ impl EventLoop {
     /// them. If none does, requests are served until 64 KiB of answers wait, and then they wait in `input`.
     ///
     /// The source of `input` is returned. While answers wait for room it is paused, and another source waits for the
-    /// room. Removing it removes both FIFOs; `output` only when the answers that wait are read.
+    /// room. If the program [pauses](EventLoop::pause) it as well, it waits for the program's
+    /// [resume](EventLoop::resume). Removing it removes both FIFOs; `output` only when the answers that wait are read.
     ///
     /// ```
     /// use myelon_process::listen::Fifo;
@@ -89,13 +90,13 @@ impl EventLoop {
     fn pause_until_writable(&mut self, output: Rc<Fifo>, settings: Settings) -> Result<(), AddError> {
         let Some(input) = self.current else { return Ok(()) };
         let handler = move |event_loop: &mut EventLoop, _: &mut Rc<Fifo>, _: Ready| {
-            event_loop.resume(input)?;
+            event_loop.release(input)?;
             Ok::<_, io::Error>(Next::Remove)
         };
         match self.add(output, Interest::Writable, settings, handler) {
             // The source was resumed meanwhile, and there was no room yet.
             Ok(_) | Err(AddError::Twice { .. }) => {
-                self.pause(input);
+                self.hold(input);
                 Ok(())
             }
             Err(error) => Err(error),

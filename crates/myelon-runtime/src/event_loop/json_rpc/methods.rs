@@ -155,6 +155,8 @@ pub struct RpcCounts {
     pub clients: u64,
     /// Clients that were not served: of another user, or too many.
     pub clients_refused: u64,
+    /// Clients that had sent no request for [`SILENCE_MAX`](super::SILENCE_MAX), and lost their place to a new one.
+    pub clients_silent: u64,
     /// Lines that were not blank.
     pub lines: u64,
     /// Lines that were longer than [`LINE_BYTES_MAX`](super::LINE_BYTES_MAX).

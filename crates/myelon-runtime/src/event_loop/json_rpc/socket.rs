@@ -2,15 +2,18 @@
 
 use super::answer::refused;
 use super::conversation::{Conversation, Step, Stream};
-use super::{CLIENTS_MAX, Methods, RpcError};
-use crate::event_loop::{AddError, Cause, EventLoop, Interest, Next, OnFailure, Ready, Settings, SourceId, Tick};
+use super::{CLIENTS_MAX, Methods, RpcError, SILENCE_MAX};
+use crate::event_loop::{
+    AddError, Cause, EventLoop, Interest, Next, OnFailure, Ready, Settings, SourceId, SourceState, Tick,
+};
 use myelon_process::listen::{AcceptError, Credentials, Listener};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
-use std::time::Duration;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 /// When a listener tries again that could not accept, for example because the process has no descriptors left.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
@@ -28,6 +31,45 @@ impl Stream for UnixStream {
     }
 }
 
+/// The last line for a client. If there is no room for it, the client learns it from the end of the stream.
+fn goodbye(mut stream: UnixStream, why: String) {
+    let _ = stream.write(&refused(RpcError::new(RpcError::TOO_MANY_CLIENTS, why)));
+}
+
+/// What a listener knows of a client.
+struct Place {
+    client: Cell<Option<SourceId>>,
+    /// When the client connected, or its last request was served.
+    heard: Cell<Instant>,
+    waits_for_room: Cell<bool>,
+}
+
+impl Place {
+    fn new(now: Instant) -> Self {
+        Self { client: Cell::new(None), heard: Cell::new(now), waits_for_room: Cell::new(false) }
+    }
+}
+
+/// The clients of one listener. Each keeps its place, and some may have gone.
+#[derive(Default)]
+struct Places(Vec<Weak<Place>>);
+
+impl Places {
+    fn are_taken(&mut self) -> bool {
+        self.0.retain(|place| place.strong_count() > 0);
+        self.0.len() >= CLIENTS_MAX
+    }
+
+    /// The client that has sent no request for the longest time, if that is too long. What a client that does not wait
+    /// has sent is not known.
+    fn longest_silent(&self, event_loop: &EventLoop) -> Option<Rc<Place>> {
+        let waits = |id| event_loop.entries.get(id).is_some_and(|entry| entry.state == SourceState::Waiting);
+        let waiting = self.0.iter().filter_map(Weak::upgrade).filter(|place| place.client.get().is_some_and(waits));
+        let longest = waiting.min_by_key(|place| place.heard.get())?;
+        (event_loop.now().saturating_duration_since(longest.heard.get()) >= SILENCE_MAX).then_some(longest)
+    }
+}
+
 impl EventLoop {
     /// Serves JSON-RPC 2.0 on a Unix socket: a line is a request or a batch, for one of `methods`. The page of
     /// [`json_rpc`](super) has the rules, and [`Methods`] an example.
@@ -36,7 +78,8 @@ impl EventLoop {
     /// removed when it has gone. Removing this source ends listening, and no client.
     ///
     /// A process that may not connect is a failure of this source ([`AcceptError`]). If the operating system refuses to
-    /// accept, that is one as well, and the listener tries again after 100 ms.
+    /// accept, that is one as well, and the listener tries again after 100 ms, unless it is
+    /// [paused](EventLoop::pause) meanwhile.
     ///
     /// # Errors
     /// See [`AddError`]. The socket is removed then.
@@ -48,40 +91,56 @@ impl EventLoop {
     ) -> Result<SourceId, AddError> {
         let settings = settings.into();
         let of_clients = settings.clone();
-        let connected = Rc::new(());
+        let mut places = Places::default();
         let handler = move |event_loop: &mut EventLoop, listener: &mut Listener, _: Ready| {
             let (stream, who) = match listener.accept() {
                 Ok(Some(client)) => client,
                 Ok(None) => return Ok(Next::Drained),
                 Err(AcceptError::Os(error)) => {
                     event_loop.accept_later(error);
-                    return Ok(Next::Pause);
+                    return Ok(Next::Again);
                 }
                 Err(refused) => {
                     methods.count(|counts| counts.clients_refused += 1);
                     return Err(Box::<dyn Error>::from(refused));
                 }
             };
-            if Rc::strong_count(&connected) > CLIENTS_MAX {
-                methods.count(|counts| counts.clients_refused += 1);
-                let why = format!("{CLIENTS_MAX} clients are connected; try again later");
-                // If there is no room, the client learns it from the end of the stream.
-                let _ = { stream }.write(&refused(RpcError::new(RpcError::TOO_MANY_CLIENTS, why)));
-                return Ok(Next::More);
+            if places.are_taken() {
+                let Some(silent) = places.longest_silent(event_loop) else {
+                    methods.count(|counts| counts.clients_refused += 1);
+                    goodbye(stream, format!("{CLIENTS_MAX} clients are connected; try again later"));
+                    return Ok(Next::More);
+                };
+                methods.count(|counts| counts.clients_silent += 1);
+                event_loop.close_silent(&silent);
             }
             methods.count(|counts| counts.clients += 1);
-            event_loop.add_client(stream, who, methods.clone(), &of_clients, Rc::clone(&connected))?;
+            let place = Rc::new(Place::new(event_loop.now()));
+            places.0.push(Rc::downgrade(&place));
+            let client = event_loop.add_client(stream, who, methods.clone(), &of_clients, Rc::clone(&place))?;
+            place.client.set(Some(client));
             Ok(Next::More)
         };
         self.add(listener, Interest::Readable, settings, handler)
     }
 
-    /// Tells why the listener whose handler runs cannot accept, and resumes it later.
+    /// Tells why the listener whose handler runs cannot accept, and lets it wait until it tries again.
     fn accept_later(&mut self, error: io::Error) {
         let Some(listener) = self.current else { return };
+        self.hold(listener);
         self.fail(listener, &Cause::Error(error.into()), OnFailure::Pause);
-        let again = move |event_loop: &mut EventLoop, _: Tick| event_loop.resume(listener).map(drop);
+        let again = move |event_loop: &mut EventLoop, _: Tick| event_loop.release(listener).map(drop);
         self.add_timer(TRY_AGAIN, "a listener that could not accept tries again", again);
+    }
+
+    /// Removes a client for a new one.
+    fn close_silent(&mut self, place: &Place) {
+        let Some(stream) = place.client.get().and_then(|client| self.take::<UnixStream>(client)) else { return };
+        // A part of an answer is no line yet.
+        if !place.waits_for_room.get() {
+            let seconds = SILENCE_MAX.as_secs();
+            goodbye(stream, format!("no request came for {seconds} s, and another client needs the place"));
+        }
     }
 
     fn add_client(
@@ -90,12 +149,11 @@ impl EventLoop {
         who: Credentials,
         methods: Methods,
         settings: &Settings,
-        connected: Rc<()>,
+        place: Rc<Place>,
     ) -> Result<SourceId, AddError> {
         let mut conversation = Conversation::new(methods);
-        let mut waits_for_room = false;
         let handler = move |event_loop: &mut EventLoop, stream: &mut UnixStream, ready: Ready| {
-            let _is_counted = &connected;
+            let served_before = conversation.served();
             let mut step = conversation.step(event_loop, stream)?;
             // A client that has closed its side is not called again for the lines that are read already.
             while ready.hang_up && !ready.readable && step == Step::More {
@@ -104,9 +162,13 @@ impl EventLoop {
                 }
                 step = conversation.step(event_loop, stream)?;
             }
+            if conversation.served() != served_before {
+                // Read now: a method may have taken longer than a client may be silent.
+                place.heard.set(event_loop.clock.now());
+            }
             // Room comes as an edge, so the interest changes only when what is waited for does.
             let for_room = step == Step::Room;
-            if std::mem::replace(&mut waits_for_room, for_room) != for_room
+            if place.waits_for_room.replace(for_room) != for_room
                 && let Some(client) = event_loop.current
             {
                 // Not `Writable` alone: then a client that has closed its side only would be gone.
