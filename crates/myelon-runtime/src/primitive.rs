@@ -106,6 +106,8 @@ pub(crate) enum Site {
     FlagRelease,
     /// The loop's taking of a flag: Acquire.
     FlagAcquire,
+    /// The loop's look at a flag that it leaves set: Acquire.
+    FlagSeen,
     /// That the loop takes and empties the list of channels with news in one step.
     NewsTaken,
     /// That a command is put into a queue in the step that has found it open, with room.

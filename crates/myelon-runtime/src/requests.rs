@@ -99,8 +99,14 @@ impl<W, Id> Requests<W, Id> {
     }
 
     /// The flags that are set.
-    pub(crate) fn asked(&self) -> u32 {
+    fn asked(&self) -> u32 {
         self.words.flags.load(Ordering::Relaxed)
+    }
+
+    /// Whether one of these flags is set. It stays set until it is taken.
+    pub(crate) fn is_asked(&self, flags: u32) -> bool {
+        // Acquire, partner in `ask`: a loop that sees that it is to quit sees the news that were added before.
+        self.words.flags.load(order(Site::FlagSeen, Ordering::Acquire)) & flags != 0
     }
 
     /// Takes flags: those of `mask` that were set.

@@ -132,7 +132,7 @@ impl EventLoop {
     }
 
     pub(super) fn asked(&self, flags: u32) -> bool {
-        self.shared().requests.asked() & flags != 0
+        self.shared().requests.is_asked(flags)
     }
 
     /// Whether a turn would find something without looking at descriptors.

@@ -133,6 +133,9 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
         FlagAcquire {
             sleep::a_flag_ends_a_sleep => UNSEEN,
         }
+        FlagSeen {
+            channel::what_was_sent_before_a_quit_is_handled => STRANDED,
+        }
         NewsTaken {
             channel::each_of_two_channels_is_served => ASLEEP,
         }
