@@ -37,6 +37,7 @@ enum Command {
     Completions(commands::completions::Completions),
     #[cfg(target_os = "linux")]
     Doctor(doctor::Doctor),
+    Ls(commands::ls::Ls),
     Man(commands::man::Man),
 }
 
@@ -55,6 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut dyn Write
         Command::Completions(completions) => completions.run(Cli::command(), &mut output),
         #[cfg(target_os = "linux")]
         Command::Doctor(doctor) => doctor.run(&mut output),
+        Command::Ls(ls) => ls.run(&mut output),
         Command::Man(man) => man.run(Cli::command(), &mut output),
     };
     match done {

@@ -21,12 +21,16 @@ pub enum Life {
     Replaced,
     /// A collector has removed it; it is seen because it is still mapped or has another name.
     Removed,
+    /// It is a [copy](crate::segment::is_copy) of a segment, in which no process lives. Nothing is known of the
+    /// processes of the original.
+    Copy,
     /// The system refused to say, with its words.
     Unknown(String),
 }
 
 impl fmt::Display for Life {
-    /// One or two words: `alive`, `closed`, `dropped by a panic`, `dead`, `replaced`, `removed`, `unknown`.
+    /// One or two words: `alive`, `closed`, `dropped by a panic`, `dead`, `replaced`, `removed`,
+    /// `unknown (copy)`, `unknown`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Alive => "alive",
@@ -35,6 +39,7 @@ impl fmt::Display for Life {
             Self::Dead => "dead",
             Self::Replaced => "replaced",
             Self::Removed => "removed",
+            Self::Copy => "unknown (copy)",
             Self::Unknown(_) => "unknown",
         })
     }

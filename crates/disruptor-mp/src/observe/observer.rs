@@ -32,7 +32,8 @@ impl Observer {
     ///
     /// # Errors
     /// [`OpenError`]: `NotFound`, `WrongMagic` or `NotAFile` (it is none of ours), `NotReady` (its creator has not
-    /// finished), `CreatorDied` (before it had), `Version`, `ByteOrder`, `Length` (truncated), `Corrupt`, `PermissionDenied`.
+    /// finished), `CreatorDied` (before it had), `Version`, `ByteOrder`, `Length` (truncated), `Corrupt`,
+    /// `PermissionDenied`.
     pub fn open(place: impl Into<Place>) -> Result<Self, OpenError> {
         let segment = Arc::new(Segment::observe(&place.into())?);
         let words = match segment.header().kind {
@@ -141,6 +142,10 @@ impl Observer {
         // now.
         let is_held = self.segment.is_held(crate::segment::PRODUCER);
         let gate = self.control().map(|control| &control.gate);
+        // Words of a copy are those of the moment at which it was made.
+        if matches!(is_held, Ok(false)) && self.segment.is_copy().unwrap_or(false) {
+            return Life::Copy;
+        }
         match (self.segment.fate(), is_held) {
             (Fate::Replaced, _) => Life::Replaced,
             (Fate::Removed, _) => Life::Removed,

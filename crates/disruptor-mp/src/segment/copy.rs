@@ -1,7 +1,7 @@
 //! Whether an object is a copy of a segment.
 //!
-//! A segment's header has the device and the inode of its object. `cp` copies the header too, so the numbers of the copy
-//! are those of another object. The locks are not copied: that no lock of a copy is held says nothing about the
+//! A segment's header has the device and the inode of its object. `cp` copies the header too, so the numbers of the
+//! copy are those of another object. The locks are not copied: that no lock of a copy is held says nothing about the
 //! processes in the ring.
 
 use std::io;
@@ -16,10 +16,10 @@ use super::place::Place;
 /// written. The answer stays as it is for this object.
 ///
 /// `false` if there is nothing, or no segment of ours, or one whose header does not say: on the heap, or written by a
-/// build before layout version 2.3. A file can also look like a copy if its device has another number than before: some
-/// file systems (btrfs, NFS, volumes of a device mapper) may change it when they are mounted again, and an overlay shows
-/// another number than the directory below it. And a copy is not told if it got the inode of its original, which was
-/// removed before.
+/// build before layout version 2.3. A file can also look like a copy if its device has another number than before:
+/// some file systems (btrfs, NFS, volumes of a device mapper) may change it when they are mounted again, and an
+/// overlay shows another number than the directory below it. And a copy is not told if it got the inode of its
+/// original, which was removed before.
 ///
 /// # Errors
 /// It may not be opened by this process, or the system fails.

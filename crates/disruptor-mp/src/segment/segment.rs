@@ -156,6 +156,12 @@ impl Segment {
         Self::attach(place, object, header, kind, Access::ReadOnly)
     }
 
+    /// Whether it is a copy: its header was written for another object. `false` if the header does not say.
+    pub(crate) fn is_copy(&self) -> io::Result<bool> {
+        let numbers = self.object.numbers()?;
+        Ok(self.header.object.is_some_and(|written_for| numbers.is_some_and(|numbers| numbers != written_for)))
+    }
+
     /// Whether the object has all bytes that are mapped.
     pub(crate) fn is_whole(&self) -> io::Result<bool> {
         Ok(self.object.len()? >= self.total_len())

@@ -195,7 +195,7 @@ fn a_directory_is_listed_with_what_cannot_be_opened() {
     assert_eq!(
         found,
         [
-            ("copy", "a ring of events or frames: dead"),
+            ("copy", "a ring of events or frames: unknown (copy)"),
             ("counters", "a counters file: alive"),
             ("cursor", "a cursor: alive"),
             ("damaged", "corrupt checksum"),

@@ -1,5 +1,5 @@
-//! Where the words and slots of a ring live: on the heap for models and tests (`heap`), or in a segment (`mapped`; `raw`
-//! for a reader that does not know the type of the events).
+//! Where the words and slots of a ring live: on the heap for models and tests (`heap`), or in a segment (`mapped`;
+//! `raw` for a reader that does not know the type of the events).
 //!
 //! Besides `ends`, this is the only part of the ring with `unsafe` code.
 
