@@ -56,6 +56,12 @@ impl Calls {
         self.sleeping.change(from, to)
     }
 
+    /// Whether no caller has woken the group since it announced that it sleeps in this way. What wakes a parked thread
+    /// is a token of the thread, and each call of the program that blocks may take it. So this is asked right before.
+    pub(crate) fn is_announced(&self, how: Sleep) -> bool {
+        self.sleeping.is_announced(how)
+    }
+
     /// The group does not sleep after all. `false`: a caller has seen that it sleeps, and wakes it.
     pub(crate) fn take_back(&self, how: Sleep) -> bool {
         self.sleeping.take_back(how)

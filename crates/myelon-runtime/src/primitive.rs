@@ -122,6 +122,8 @@ pub(crate) enum Site {
     MoreAfterPause,
     /// That a call is added to those before, in one step.
     CallsMerged,
+    /// The group's look whether it still sleeps as announced, before its thread is parked.
+    ParkedLastLook,
     /// *called*: Release.
     CalledRelease,
     /// The group's taking of *called*: Acquire.

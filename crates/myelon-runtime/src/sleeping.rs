@@ -76,6 +76,12 @@ impl Sleeping {
         weakened(Site::SleepSecondLook) || !requested()
     }
 
+    /// Whether no caller has taken the word since it was announced.
+    pub(crate) fn is_announced(&self, how: Sleep) -> bool {
+        // Relaxed: a caller takes the word before it wakes. A sleeper that has noticed the wake sees it.
+        weakened(Site::ParkedLastLook) || self.0.load(Ordering::Relaxed) == how as u8
+    }
+
     /// Sleeps in another way than was announced. `false`: a caller has taken the word, and wakes it as announced.
     pub(crate) fn change(&self, from: Sleep, to: Sleep) -> bool {
         // Release, partner in `take`.

@@ -127,13 +127,22 @@ impl Invoker {
     /// Idles once, after a cycle without work. For a loop of one's own that has nothing else to wait for.
     pub fn idle(&mut self, idle: &mut (impl IdleStrategy + ?Sized)) {
         let Some(until) = self.deadline() else { return };
-        self.call_strategy(|invoker| idle.idle(&mut Pause { until: until.0, now: invoker.last, invoker }));
+        self.call_strategy(|invoker| {
+            idle.idle(&mut Pause { until: until.0, now: invoker.last, is_over: false, invoker })
+        });
     }
 
     /// When the next cycle is needed although nothing happens: the next deadline of an agent, or the end of a back-off.
     /// `None`: there is none.
     pub fn wake_at(&mut self) -> Option<Instant> {
-        self.deadline()?.0
+        loop {
+            match self.deadline() {
+                Some(deadline) => return deadline.0,
+                None if self.end.is_some() => return None,
+                // An agent has failed when it was asked, and backs off: it is not asked again.
+                None => {}
+            }
+        }
     }
 
     /// Closes all agents, in reverse order, and says how the group has ended.
@@ -438,17 +447,19 @@ impl Invoker {
         self.changes
     }
 
-    /// Sleeps until a wake, until `until`, or, at doorbells, until a descriptor is readable.
-    pub(super) fn sleep(&mut self, how: Sleep, until: Option<Instant>) {
+    /// Sleeps until a wake, until `until`, or, at doorbells, until a descriptor is readable. Returns whether it has
+    /// slept and nothing has called: otherwise a cycle must follow before the next sleep.
+    pub(super) fn sleep(&mut self, how: Sleep, until: Option<Instant>) -> bool {
         let shared = Arc::clone(&self.shared);
         let slept = shared.waker.announce_parked() && !shared.is_closing() && self.sleep_announced(how, until);
         let called = shared.waker.clear();
+        let is_over = slept && !called;
         if let Some(until) = until
-            && slept
-            && !called
+            && is_over
         {
             shared.clock.slept_until(until);
         }
+        is_over
     }
 
     /// Returns whether the time was over.
@@ -476,11 +487,16 @@ impl Invoker {
                 Some(None) => {}
             }
         }
-        match longest() {
-            Some(Duration::ZERO) => {}
-            Some(longest) => resting(attended.as_ref(), || std::thread::park_timeout(longest)),
-            None => resting(attended.as_ref(), std::thread::park),
-        }
+        let longest = longest();
+        // The last look comes after all that may block: an agent, the clock, the rest of a party.
+        resting(attended.as_ref(), || {
+            let may_be_parked = longest != Some(Duration::ZERO) && shared.waker.may_be_parked();
+            match longest.filter(|_| may_be_parked) {
+                Some(longest) => std::thread::park_timeout(longest),
+                None if may_be_parked => std::thread::park(),
+                None => {}
+            }
+        });
         true
     }
 }

@@ -61,6 +61,11 @@ impl Waker {
         self.calls.announce(Sleep::Parked)
     }
 
+    /// Whether the group's thread, which was about to be parked, may still be: no caller has woken it meanwhile.
+    pub(super) fn may_be_parked(&self) -> bool {
+        self.calls.is_announced(Sleep::Parked)
+    }
+
     /// The group's thread, which was about to be parked, polls descriptors instead: those of the group, and the bell
     /// that `poll` is given, or none if the system has no descriptor for it. `None`: a caller has woken the group
     /// meanwhile.

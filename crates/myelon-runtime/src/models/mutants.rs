@@ -194,6 +194,9 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
             sleep::what_each_of_two_callers_has_done_is_seen => ASLEEP,
             away::a_group_that_is_away_is_brought_by_one_of_its_callers => NOT_SERVED,
         }
+        ParkedLastLook {
+            sleep::a_call_that_wakes_a_wait_of_an_agent_does_not_let_the_group_sleep_on => ASLEEP,
+        }
         CalledRelease {
             sleep::a_parked_group_that_is_called_does_not_sleep_on => NEWS_UNSEEN,
         }

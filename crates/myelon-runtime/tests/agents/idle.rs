@@ -2,8 +2,8 @@
 
 use crate::{AtPipe, PATIENCE, Watchdog, eventually, log};
 use myelon_runtime::agents::{
-    Adaptive, Agent, AgentError, BackOff, Doorbells, Group, GroupEnd, GroupHandle, IdleStrategy, ParkAtDoorbells, Spin,
-    Work, Yield, from_fn,
+    Adaptive, Agent, AgentError, BackOff, Doorbells, Group, GroupEnd, GroupHandle, IdleStrategy, ParkAtDoorbells,
+    Pause, Policy, Restart, Spin, Work, Yield, from_fn,
 };
 use myelon_runtime::clock::Clock;
 use myelon_runtime::testing::VirtualClock;
@@ -192,6 +192,135 @@ fn the_first_sleep_at_doorbells_ends_by_a_wake_and_by_a_close_that_come_while_it
         let end = if close { GroupEnd::Closed } else { GroupEnd::Finished };
         assert_eq!(runner.wait(PATIENCE).unwrap(), end, "closed: {close}");
     }
+}
+
+/// An agent without a descriptor that waits in `before_park`, as each call of the standard library that blocks may do.
+struct WaitsAsItArms<F> {
+    then: Option<F>,
+    ready: Arc<AtomicBool>,
+}
+
+impl<F: FnOnce() + Send> Agent for WaitsAsItArms<F> {
+    fn name(&self) -> &str {
+        "waits"
+    }
+
+    fn do_work(&mut self, _: std::time::Instant) -> Result<Work, AgentError> {
+        Ok(if self.ready.load(Ordering::Relaxed) { Work::Finished } else { Work::NONE })
+    }
+
+    fn before_park(&mut self) -> bool {
+        if let Some(then) = self.then.take() {
+            std::thread::scope(|scope| drop(scope.spawn(then).join()));
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
+#[test]
+fn a_wake_that_comes_while_an_agent_waits_in_before_park_is_not_lost() {
+    let _watchdog = Watchdog::new(PATIENCE, "a sleep after a wait");
+    let (ready, handle) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::<GroupHandle>::new()));
+    let (set, group) = (Arc::clone(&ready), Arc::clone(&handle));
+    let then = move || {
+        set.store(true, Ordering::Relaxed);
+        group.wait().wake();
+    };
+    let mut runner =
+        Group::new("waits").agent(WaitsAsItArms { then: Some(then), ready }).spawn(ParkAtDoorbells).unwrap();
+    handle.set(runner.handle()).unwrap();
+    assert_eq!(runner.wait(PATIENCE).unwrap(), GroupEnd::Finished);
+}
+
+/// A strategy that sleeps twice in one step. Between the two the group is woken.
+struct SleepsTwice(Option<Box<dyn FnOnce() + Send>>);
+
+impl IdleStrategy for SleepsTwice {
+    fn idle(&mut self, pause: &mut Pause<'_>) {
+        if let Some(then) = self.0.take() {
+            then();
+        }
+        pause.park(Duration::from_secs(3600));
+        pause.park_at_doorbells(None);
+    }
+}
+
+#[test]
+fn a_wake_that_ends_the_first_of_two_sleeps_in_a_step_of_idling_is_followed_by_a_cycle() {
+    let _watchdog = Watchdog::new(PATIENCE, "two sleeps");
+    let ready = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&ready);
+    let agent = from_fn("woken", move |_| Ok(if seen.load(Ordering::Relaxed) { Work::Finished } else { Work::NONE }));
+    let mut invoker = Group::new("woken").agent(agent).into_invoker();
+    let handle = invoker.handle();
+    let then = move || {
+        ready.store(true, Ordering::Relaxed);
+        handle.wake();
+    };
+    assert_eq!(invoker.run(&mut SleepsTwice(Some(Box::new(then)))), GroupEnd::Finished);
+}
+
+/// An agent that fails for the first time when it is asked to arm.
+struct FailsAsItArms {
+    failures: u32,
+}
+
+impl Agent for FailsAsItArms {
+    fn name(&self) -> &str {
+        "fails"
+    }
+
+    fn do_work(&mut self, _: std::time::Instant) -> Result<Work, AgentError> {
+        Ok(if self.failures > 0 { Work::Finished } else { Work::NONE })
+    }
+
+    fn before_park(&mut self) -> bool {
+        self.failures += 1;
+        panic!("it cannot arm")
+    }
+}
+
+/// A strategy that sleeps at doorbells twice in one step.
+struct TwiceAtDoorbells;
+
+impl IdleStrategy for TwiceAtDoorbells {
+    fn idle(&mut self, pause: &mut Pause<'_>) {
+        pause.park_at_doorbells(Some(Duration::from_secs(3600)));
+        pause.park_at_doorbells(None);
+    }
+}
+
+#[test]
+fn an_agent_that_fails_in_the_first_of_two_sleeps_in_a_step_of_idling_is_restarted_and_its_group_ends() {
+    let _watchdog = Watchdog::new(PATIENCE, "two sleeps");
+    let group = |policy| Group::new("fails").agent_with(FailsAsItArms { failures: 0 }, policy).into_invoker();
+    let restart = Restart::new(Duration::from_millis(1), Duration::from_millis(1));
+    assert_eq!(group(Policy::Restart(restart)).run(&mut TwiceAtDoorbells), GroupEnd::Finished);
+    let ended = group(Policy::EndGroup).run(&mut TwiceAtDoorbells);
+    assert!(matches!(ended, GroupEnd::Failed { .. }), "{ended:?}");
+}
+
+#[test]
+fn a_back_off_that_begins_while_an_agent_is_asked_for_its_deadline_is_a_deadline() {
+    struct FailsWhenAsked;
+    impl Agent for FailsWhenAsked {
+        fn name(&self) -> &str {
+            "asked"
+        }
+        fn do_work(&mut self, _: std::time::Instant) -> Result<Work, AgentError> {
+            Ok(Work::NONE)
+        }
+        fn wake_at(&self) -> Option<std::time::Instant> {
+            panic!("it has no clock")
+        }
+    }
+    let delay = Duration::from_secs(5);
+    let clock = VirtualClock::new();
+    let group = Group::new("asked").agent_with(FailsWhenAsked, Policy::Restart(Restart::new(delay, delay)));
+    let mut invoker = group.clock(clock.clone()).into_invoker();
+    invoker.invoke();
+    assert_eq!(invoker.wake_at(), Some(clock.now() + delay));
 }
 
 /// How often the scheduler has given the thread of this name a core.

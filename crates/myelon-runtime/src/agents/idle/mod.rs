@@ -73,7 +73,8 @@ impl<S: IdleStrategy + ?Sized> IdleStrategy for Box<S> {
 /// What an [`IdleStrategy`] knows and can do. Its page has an example.
 ///
 /// Each sleep ends at the next deadline of an agent, at a [`wake`](super::GroupHandle::wake), and at a request to
-/// close. It counts as stopped for safe points.
+/// close. It counts as stopped for safe points. After a sleep that did not end by its time, further ones return at
+/// once: a cycle is next.
 ///
 /// ```
 /// use myelon_runtime::agents::{IdleStrategy, Pause};
@@ -92,6 +93,8 @@ pub struct Pause<'a> {
     pub(super) invoker: &'a mut Invoker,
     pub(super) now: Instant,
     pub(super) until: Option<Instant>,
+    /// Something has ended a sleep, so a cycle is next.
+    pub(super) is_over: bool,
 }
 
 impl fmt::Debug for Pause<'_> {
@@ -126,6 +129,6 @@ impl Pause<'_> {
     fn sleep(&mut self, how: Sleep, longest: Option<Duration>) {
         let latest = longest.and_then(|longest| self.now.checked_add(longest));
         let until = self.until.into_iter().chain(latest).min();
-        self.invoker.sleep(how, until);
+        self.is_over = self.is_over || !self.invoker.sleep(how, until);
     }
 }

@@ -66,6 +66,17 @@ impl Group {
         self.calls.clear()
     }
 
+    /// The same with an agent that waits for something of its own before its thread is parked, and so takes a call.
+    fn sleep_after_a_wait(&self) -> bool {
+        if self.calls.announce(Sleep::Parked) {
+            self.parked.park(None);
+            if self.calls.is_announced(Sleep::Parked) {
+                self.parked.park(None);
+            }
+        }
+        self.calls.clear()
+    }
+
     /// The same with descriptors.
     fn sleep_at_doorbells(&self) -> bool {
         if self.calls.announce(Sleep::Parked) {
@@ -91,6 +102,17 @@ pub(crate) fn a_parked_group_that_is_called_does_not_sleep_on() {
         let group = Group::new();
         let [caller] = calling(&group, Group::call);
         while !group.sleep_parked() {}
+        assert_eq!(group.news(), 1, "{NEWS_UNSEEN}");
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+pub(crate) fn a_call_that_wakes_a_wait_of_an_agent_does_not_let_the_group_sleep_on() {
+    explore(3, || {
+        let group = Group::new();
+        let [caller] = calling(&group, Group::call);
+        while !group.sleep_after_a_wait() {}
         assert_eq!(group.news(), 1, "{NEWS_UNSEEN}");
         caller.join().unwrap();
     });
