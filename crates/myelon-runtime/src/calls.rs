@@ -6,6 +6,8 @@
 #[cfg(all(test, loom))]
 pub(crate) mod models;
 
+pub(crate) mod place;
+
 use crate::primitive::{AtomicBool, Ordering, Site, order, weakened};
 use crate::sleeping::{Sleep, Sleeping};
 

@@ -11,9 +11,9 @@
 //! Either the sleeper sees the request, or the other thread sees that it sleeps. What a request is, and what wakes, is
 //! known to [`requests`](crate::requests), for a loop, and to [`calls`](crate::calls), for a group.
 //!
-//! - **Invariant:** a sleeper that is away is brought to another thread only after the one that announced it is out: by
-//!   a lock, or because both are one thread. So the word does not hand over its state, and a sleeper that takes its
-//!   announcement back takes no later one.
+//! - **Invariant:** a sleeper that is away runs in another thread only after the one that announced it has put it down,
+//!   or both are one thread. So the word does not hand over its state, and a sleeper that takes its announcement back
+//!   takes no later one.
 
 use crate::primitive::{AtomicU8, Ordering, Site, fence_at, order, weakened};
 

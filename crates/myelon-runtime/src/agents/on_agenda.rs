@@ -10,11 +10,12 @@
 use super::invoker::{Deadline, Invoker};
 use super::{Group, Runner};
 use crate::agenda::{Attended, Priority, Step, SubmitError, Submitter, Tasklet};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::calls::place::{Place, PutDown};
+use std::sync::Arc;
 
-/// Where the group lies. Its lock is never contended: a group is in one tasklet, or away.
-struct Place {
-    invoker: Mutex<Option<Invoker>>,
+/// Where the group lies, and what a tasklet that runs it needs.
+struct Lodging {
+    place: Place<Invoker>,
     submitter: Submitter,
     description: String,
     priority: Priority,
@@ -57,57 +58,55 @@ impl Group {
         let description = format!("agents of {}", self.name);
         let invoker = self.into_invoker();
         let shared = Arc::clone(&invoker.shared);
-        let place = Arc::new(Place { invoker: Mutex::new(Some(invoker)), submitter, description, priority });
-        // The group holds this, and it holds the place of the group: `close` breaks the circle.
-        let brought = Arc::clone(&place);
+        let place = Place::new(invoker);
+        let lodging = Arc::new(Lodging { place, submitter, description, priority });
+        // The group holds this, and it holds the place of the group: `Turn::drop` breaks the circle.
+        let brought = Arc::clone(&lodging);
         shared.waker.set_bring(move || drop(Turn::submit(&brought)));
-        Turn::submit(&place)?;
+        Turn::submit(&lodging)?;
         Ok(Runner::new(shared, None))
     }
 }
 
-impl Place {
-    /// Takes the group out, and closes its agents here.
-    fn close(&self) {
-        // Out of the lock: an agent's `on_close` may be anything.
-        let invoker = self.invoker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(invoker);
-    }
-}
-
 /// The right of a tasklet to run the group. If the tasklet is dropped before it has run, the group ends.
-struct Turn(Option<Arc<Place>>);
+struct Turn(Option<Arc<Lodging>>);
 
 impl Turn {
-    fn submit(place: &Arc<Place>) -> Result<(), SubmitError> {
-        let mut turn = Self(Some(Arc::clone(place)));
+    fn submit(lodging: &Arc<Lodging>) -> Result<(), SubmitError> {
+        let mut turn = Self(Some(Arc::clone(lodging)));
         // If it is refused, the closure is dropped, and closes the agents.
-        let tasklet = Tasklet::repeating(place.description.clone(), move |_| Ok(turn.run()));
-        place.submitter.spawn(tasklet.priority(place.priority))
+        let tasklet = Tasklet::repeating(lodging.description.clone(), move |_| Ok(turn.run()));
+        lodging.submitter.spawn(tasklet.priority(lodging.priority))
     }
 
     fn run(&mut self) -> Step<()> {
-        let Some(place) = self.0.clone() else { return Step::Done(()) };
-        let mut lying = place.invoker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(invoker) = &mut *lying else { return Step::Done(()) };
-        let worked = invoker.invoke() > 0;
-        if invoker.end().is_some() {
-            drop(lying);
-            place.close();
-            return Step::Done(());
-        }
-        if worked || !can_be_away(invoker) {
-            if !worked {
-                std::thread::yield_now();
-            }
-            return Step::Again;
-        }
-        // From now on a wake may submit the next tasklet, which waits for the lock until we are out.
-        if invoker.go_away(|_| true) {
+        let Some(lodging) = self.0.clone() else { return Step::Done(()) };
+        let Some(mut invoker) = lodging.place.take() else {
+            // It is out: a wake has brought it before the tasklet that it left, or in which it waits, has put it down.
             self.0 = None;
             return Step::Done(());
+        };
+        let worked = invoker.invoke() > 0;
+        let has_ended = invoker.end().is_some();
+        // From now on a wake may submit the next tasklet, which runs it when we have put it down, or leaves it to us.
+        let is_away = !has_ended && !worked && can_be_away(&mut invoker) && invoker.go_away(|_| true);
+        if !worked && !is_away && !has_ended {
+            std::thread::yield_now();
         }
-        Step::Again
+        match lodging.place.put_down(invoker) {
+            PutDown::Ends(invoker) => {
+                self.0 = None;
+                drop(invoker);
+                Step::Done(())
+            }
+            // Dropping our right ends it.
+            _ if has_ended => Step::Done(()),
+            PutDown::Lies if is_away => {
+                self.0 = None;
+                Step::Done(())
+            }
+            PutDown::Lies | PutDown::RunAgain => Step::Again,
+        }
     }
 }
 
@@ -119,8 +118,9 @@ fn can_be_away(invoker: &mut Invoker) -> bool {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(place) = self.0.take() {
-            place.close();
+        if let Some(lodging) = self.0.take() {
+            // Out of the lock: an agent's `on_close` may be anything.
+            drop(lodging.place.end());
         }
     }
 }

@@ -187,8 +187,7 @@ const MUTANTS: &[Mutant] = testkit::mutants! { Site;
             sleep::a_group_at_its_doorbells_that_is_called_does_not_sleep_on => NO_BELL,
         }
         TakeBackExchange {
-            away::a_group_that_is_away_is_brought_by_one_of_its_callers => RUNS_TWICE,
-            away::a_group_that_does_not_leave_after_all_goes_on_or_is_brought => RUNS_TWICE,
+            away::a_group_that_was_called_as_it_left_goes_on_or_is_brought => RUNS_TWICE,
         }
         CallsMerged {
             sleep::what_each_of_two_callers_has_done_is_seen => ASLEEP,

@@ -2,9 +2,9 @@
 
 use crate::{A_MOMENT, Noted, PATIENCE, Watchdog, eventually, log};
 use myelon_runtime::agenda::{Agenda, End, Priority, Tasklet};
-use myelon_runtime::agents::{Group, GroupEnd, Restart, Work, from_fn};
-use std::sync::Arc;
+use myelon_runtime::agents::{Agent, AgentError, Group, GroupEnd, GroupHandle, Restart, Work, from_fn};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 fn agenda(workers: usize) -> Agenda {
@@ -86,4 +86,88 @@ fn a_runner_that_is_dropped_on_a_worker_does_not_wait_and_its_agents_are_closed(
     agenda.submit(Tasklet::new("drops it", move || drop(runner))).unwrap().wait(PATIENCE).unwrap();
     eventually("it ends", PATIENCE, || handle.ended() == Some(GroupEnd::Closed)).unwrap();
     assert_eq!(*log.lock().unwrap(), ["one starts", "one closes"]);
+}
+
+/// An agent that does something of its own when it is asked to arm, once.
+struct AsItArms<F> {
+    then: Option<F>,
+    log: crate::Log<String>,
+}
+
+impl<F: FnOnce() + Send> Agent for AsItArms<F> {
+    fn name(&self) -> &str {
+        "arms"
+    }
+
+    fn do_work(&mut self, _: std::time::Instant) -> Result<Work, AgentError> {
+        self.log.lock().unwrap().push("works".to_owned());
+        Ok(Work::NONE)
+    }
+
+    fn before_park(&mut self) -> bool {
+        if let Some(then) = self.then.take() {
+            then();
+        }
+        true
+    }
+
+    fn on_close(&mut self) {
+        self.log.lock().unwrap().push("closes".to_owned());
+    }
+}
+
+#[test]
+fn a_group_that_is_woken_by_its_own_agent_as_it_leaves_runs_again() {
+    let _watchdog = Watchdog::new(PATIENCE, "a wake from before_park");
+    let (log, agenda) = (log(), agenda(1));
+    let handle = Arc::new(OnceLock::<GroupHandle>::new());
+    let own = Arc::clone(&handle);
+    let agent = AsItArms { then: Some(move || own.wait().wake()), log: log.clone() };
+    let mut runner = Group::new("example").agent(agent).submit(&agenda, Priority::Normal).unwrap();
+    handle.set(runner.handle()).unwrap();
+    eventually("it has run again", PATIENCE, || log.lock().unwrap().len() >= 2).unwrap();
+    assert_eq!(runner.close(PATIENCE).unwrap(), GroupEnd::Closed);
+    assert_eq!(log.lock().unwrap().last().unwrap(), "closes");
+}
+
+#[test]
+fn a_wake_from_before_park_that_a_closing_agenda_refuses_ends_the_group() {
+    let _watchdog = Watchdog::new(PATIENCE, "a refused wake");
+    let (log, agenda) = (log(), Arc::new(agenda(1)));
+    let handle = Arc::new(OnceLock::<GroupHandle>::new());
+    let (own, submitter, arming) = (Arc::clone(&handle), agenda.submitter(), Arc::new(AtomicU64::new(0)));
+    let armed = Arc::clone(&arming);
+    let then = move || {
+        armed.store(1, Ordering::Release);
+        while submitter.spawn(Tasklet::new("probe", || ())).is_ok() {
+            std::thread::yield_now();
+        }
+        own.wait().wake();
+    };
+    let agent = AsItArms { then: Some(then), log: log.clone() };
+    let mut runner = Group::new("example").agent(agent).submit(&*agenda, Priority::Normal).unwrap();
+    handle.set(runner.handle()).unwrap();
+    eventually("it arms", PATIENCE, || arming.load(Ordering::Acquire) == 1).unwrap();
+    agenda.close(Duration::ZERO).unwrap();
+    assert_eq!(runner.wait(PATIENCE).unwrap(), GroupEnd::Closed);
+    assert_eq!(*log.lock().unwrap(), ["works", "closes"]);
+}
+
+#[test]
+fn an_agent_that_waits_for_a_tasklet_as_it_arms_can_be_woken_by_it() {
+    let _watchdog = Watchdog::new(PATIENCE, "a wait from before_park");
+    let (log, agenda) = (log(), agenda(2));
+    let handle = Arc::new(OnceLock::<GroupHandle>::new());
+    let (own, submitter) = (Arc::clone(&handle), agenda.submitter());
+    let then = move || {
+        // Waiting on a worker runs other tasklets, so it may pick the one that the wake has submitted.
+        own.wait().wake();
+        let tasklet = submitter.submit(Tasklet::new("waited for", || 7).priority(Priority::Low));
+        assert_eq!(tasklet.unwrap().wait(PATIENCE).unwrap(), 7);
+    };
+    let agent = AsItArms { then: Some(then), log: log.clone() };
+    let mut runner = Group::new("example").agent(agent).submit(&agenda, Priority::Normal).unwrap();
+    handle.set(runner.handle()).unwrap();
+    eventually("it has run again", PATIENCE, || log.lock().unwrap().len() >= 2).unwrap();
+    assert_eq!(runner.close(PATIENCE).unwrap(), GroupEnd::Closed);
 }
