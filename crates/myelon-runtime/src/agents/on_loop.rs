@@ -25,8 +25,7 @@ impl Drop for Looped {
         let timer = self.timer.take().map(|(timer, _)| timer);
         let left = self.doorbells.drain(..).chain(timer).collect::<Vec<_>>();
         if !left.is_empty() {
-            // It is refused if the loop is gone, and its sources with it.
-            let _ = self.loop_handle.call(move |event_loop: &mut EventLoop| {
+            self.loop_handle.call_always(move |event_loop: &mut EventLoop| {
                 for source in left {
                     event_loop.remove(source);
                 }

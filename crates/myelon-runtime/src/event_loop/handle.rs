@@ -210,6 +210,12 @@ impl LoopHandle {
         self.calls.send(Box::new(call))
     }
 
+    /// [`call`](Self::call) for what this crate must do in any case: it is never refused while the loop is there.
+    pub(crate) fn call_always(&self, call: impl FnOnce(&mut EventLoop) + Send + 'static) {
+        // If the loop is gone, nothing is left to be done.
+        let _ = self.results.send(Box::new(call));
+    }
+
     /// Submits a tasklet to an agenda. `then` gets the loop and the result, in the loop's thread and in the first step
     /// of a turn. Its panic is contained and reported like that of a handler.
     ///

@@ -82,6 +82,8 @@ fn a_group_that_is_removed_from_its_loop_leaves_no_source_there() {
     let group = Group::new("readers").agent(AtPipe { pipe: ours, read: Arc::default() });
     let handle = group.add_to(&mut event_loop, "agents that read");
     turn_until(&mut event_loop, || loop_handle.sources().len() == sources_before + 2);
+    // Also while no further call is accepted.
+    while loop_handle.call(|_| {}).is_ok() {}
     let sources = loop_handle.sources();
     let id = sources.iter().find(|source| source.description == "agents that read").unwrap().id;
     event_loop.remove(id);
