@@ -23,7 +23,7 @@ pub enum Life {
     Removed,
     /// It is a [copy](crate::segment::is_copy) of a segment, in which no process lives. Nothing is known of the
     /// processes of the original.
-    Copy,
+    UnknownCopy,
     /// The system refused to say, with its words.
     Unknown(String),
 }
@@ -39,7 +39,7 @@ impl fmt::Display for Life {
             Self::Dead => "dead",
             Self::Replaced => "replaced",
             Self::Removed => "removed",
-            Self::Copy => "unknown (copy)",
+            Self::UnknownCopy => "unknown (copy)",
             Self::Unknown(_) => "unknown",
         })
     }

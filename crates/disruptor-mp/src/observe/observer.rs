@@ -144,7 +144,7 @@ impl Observer {
         let gate = self.control().map(|control| &control.gate);
         // Words of a copy are those of the moment at which it was made.
         if matches!(is_held, Ok(false)) && self.segment.is_copy().unwrap_or(false) {
-            return Life::Copy;
+            return Life::UnknownCopy;
         }
         match (self.segment.fate(), is_held) {
             (Fate::Replaced, _) => Life::Replaced,

@@ -32,7 +32,7 @@ pub enum GcOutcome {
     NotOurs,
     /// It is a [copy](super::is_copy) of a segment, and no process has locked it; it was not touched. A person made it
     /// and removes it as any other file.
-    Copy,
+    IsCopy,
 }
 
 /// What is at a place.
@@ -141,7 +141,7 @@ pub(crate) fn collect(place: &Place, may_go: impl FnOnce(u64) -> bool) -> Result
         Some(_) => {}
     }
     if copy::is_copy_of(&object, &start).map_err(|e| fault(Fault::new("fstat", e)))? {
-        return Ok(Some(GcOutcome::Copy));
+        return Ok(Some(GcOutcome::IsCopy));
     }
     if !may_go(generation) {
         return Ok(None);

@@ -51,7 +51,7 @@ impl Sole {
                         return Err(CreateError::NotOwner { place, owner_uid, source });
                     }
                     // This includes a segment that may not be removed: the caller then gets `AlreadyExists`.
-                    Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs | GcOutcome::Copy) | Err(_) => break,
+                    Ok(GcOutcome::InUse { .. } | GcOutcome::NotOurs | GcOutcome::IsCopy) | Err(_) => break,
                 },
                 Err(error) => return Err(error),
             }

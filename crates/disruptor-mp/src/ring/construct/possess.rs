@@ -309,7 +309,7 @@ fn remove<S: Carries>(place: &Place, error: OpenError) -> MultiProcessResult<()>
     match segment::gc(place) {
         Ok(segment::GcOutcome::Removed | segment::GcOutcome::NotFound) => Ok(()),
         // No process uses a copy, but it is not ours to remove.
-        Ok(segment::GcOutcome::Copy) => Err(MultiProcessError::from_open(place, error)),
+        Ok(segment::GcOutcome::IsCopy) => Err(MultiProcessError::from_open(place, error)),
         Ok(_) => {
             let wanted = SegmentMake::ours(S::Form::KIND);
             match segment::occupant(place) {

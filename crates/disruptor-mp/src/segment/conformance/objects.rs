@@ -42,7 +42,7 @@ fn gc_leaves_a_copy_and_removes_its_original() {
     fs::copy(&original, &copy).unwrap();
     assert!(is_copy(copy.as_path()).unwrap() && !is_copy(original.as_path()).unwrap());
     let bytes = fs::read(&copy).unwrap();
-    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::IsCopy);
     assert_eq!(fs::read(&copy).unwrap(), bytes, "nothing in it has changed");
     // Its header can be opened, and a process may live in it.
     let opened = open(&Place::from(&copy)).unwrap();
@@ -50,7 +50,7 @@ fn gc_leaves_a_copy_and_removes_its_original() {
     assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::InUse { byte: 1 });
     drop((entry, opened, claim, segment));
     assert_eq!(gc(original.as_path()).unwrap(), GcOutcome::Removed);
-    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::IsCopy);
     assert_eq!(dir.entries(), ["copy"]);
 }
 
@@ -63,7 +63,7 @@ fn an_unfinished_copy_stays_and_also_one_that_a_replacer_would_have_left() {
     for path in [&copy, &aside] {
         fs::write(path, damaged_page(&good[..HEADER_BYTES as usize], Damage::Unready)).unwrap();
     }
-    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::Copy);
+    assert_eq!(gc(copy.as_path()).unwrap(), GcOutcome::IsCopy);
     assert!(copy.exists() && aside.exists());
 }
 
