@@ -113,15 +113,15 @@ fn printed(findings: &[Finding], is_json: bool) -> (ExitCode, String) {
     (code, String::from_utf8(bytes).unwrap())
 }
 
-/// Compares with a file beside this one. `MYELON_GOLDEN=write` writes the file.
+/// Compares with a file beside this one. `MYELON_TEST_GOLDEN=write` writes the file.
 fn assert_golden(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor/golden").join(name);
-    if std::env::var_os("MYELON_GOLDEN").is_some_and(|value| value == "write") {
+    if std::env::var_os("MYELON_TEST_GOLDEN").is_some_and(|value| value == "write") {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, found).unwrap();
     }
     let wanted = fs::read_to_string(&path).unwrap();
-    assert_eq!(found, wanted, "{name}; MYELON_GOLDEN=write if the change is meant");
+    assert_eq!(found, wanted, "{name}; MYELON_TEST_GOLDEN=write if the change is meant");
 }
 
 #[test]
