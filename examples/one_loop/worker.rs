@@ -45,10 +45,13 @@ pub(crate) fn work(requests: &str, samples: &str, directory: &Path) -> Result<()
 
     let server = std::os::unix::process::parent_id().to_string();
     std::process::Command::new("kill").arg(server).status()?;
-    match signals.next(PATIENCE)? {
-        Some(received) if received.signal == Signal::TERM => Ok(()), // the rings are closed and removed
-        received => Err(format!("the server did not ask to end: {received:?}").into()),
+    // The end of `kill`, which is our child, is a signal as well, and may come first.
+    while let Some(received) = signals.next(PATIENCE)? {
+        if received.signal == Signal::TERM {
+            return Ok(()); // the rings are closed and removed
+        }
     }
+    Err("the server did not ask to end".into())
 }
 
 /// A connection to the server.
