@@ -4,7 +4,7 @@ use crate::output::{Failure, Output};
 use disruptor_mp::liveness::{Ending, ProcessIdentity, ProcessState};
 use disruptor_mp::observe::{Catalogue, Life, Observer};
 use disruptor_mp::schema::MessageSchema;
-use disruptor_mp::{ConsumerInfo, SizeUnit};
+use disruptor_mp::{ConsumerInfo, Place, SizeUnit};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ impl Line {
                 Self { path: path.to_owned(), name, label, rank, what: What::Segment(Segment::of(segment)) }
             }
             Err(reason) => {
-                let name = visible(&path.display().to_string());
+                let name = Place::from(path).to_string();
                 Self {
                     path: path.to_owned(),
                     name,
@@ -206,11 +206,6 @@ fn life_of(consumer: &ConsumerInfo) -> String {
         Some(_) => "gone",
     }
     .to_owned()
-}
-
-/// A text from outside without characters that disguise a line on a terminal.
-fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 impl fmt::Display for Line {

@@ -41,8 +41,7 @@ impl Calls {
                 self.futex_waitv,
                 Level::Warning,
                 "the thread of doorbells and of `Select` cannot sleep at several rings at once: while it waits it \
-                     looks \
-                 once a millisecond, which costs processor time and up to 1 ms per event",
+                 looks once a millisecond, which costs processor time and up to 1 ms per event",
             ),
             call("eventfd", &["eventfd2"], self.eventfd, Level::Warning, "doorbells and async ends cannot be made"),
             call(

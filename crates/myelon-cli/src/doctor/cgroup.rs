@@ -69,8 +69,7 @@ impl Cgroup {
             0 => (Finding::problem(check, found, "no ring can be made: creation fails with `no memory`"), true),
             left if left < MEMORY_LOW_BYTES => {
                 let means = "the memory of a ring counts against the limit of the process that creates it: larger \
-                     rings \
-                             fail with `no memory`, also where /dev/shm has space";
+                 rings fail with `no memory`, also where /dev/shm has space";
                 (Finding::warning(check, found, means), true)
             }
             _ => (Finding::ok(check, found), false),
@@ -120,8 +119,7 @@ impl Cgroup {
             quota.group
         );
         let means = "all threads of the group stop for the rest of a period when its time is used up: events are late \
-             by \
-                     up to the period, and waiters that spin use up that time";
+                 by up to the period, and waiters that spin use up that time";
         let enough = self.processors.as_ref().is_ok_and(|processors| quota.cores() >= f64::from(*processors));
         if enough {
             return Finding::ok(check, format!("{found}, which is as much as its processors have"));

@@ -122,8 +122,7 @@ impl Directory {
                 check,
                 text,
                 "this is as much as a container gets that is not told a size: rings of some MiB soon fill it, and \
-                     creation \
-                 fails with `no space`",
+                 creation fails with `no space`",
             ),
             (free, _) if free < SPACE_LOW_BYTES => Finding::warning(
                 check,
@@ -355,8 +354,7 @@ fn judge_file_system(found: &Found) -> Finding {
             check,
             name,
             "space there may not be reserved although the system says so: a full file system then ends in SIGBUS; \
-                 pages are \
-             written to the disk now and then",
+                 pages are written to the disk now and then",
         ),
     };
     finding

@@ -37,8 +37,7 @@ impl Governor {
             governor == "powersave" && !driver.starts_with("intel_pstate") && !driver.starts_with("amd-pstate-epp")
         };
         let means = "a processor that was idle is slow at first: an event after a pause takes longer, by tens to \
-             hundreds \
-                     of microseconds";
+                 hundreds of microseconds";
         let slow = match () {
             () if self.counts.is_empty() => {
                 let why = format!("{CPUS} has no cpufreq: in a virtual machine the host decides");

@@ -57,8 +57,7 @@ impl HugePages {
             return Finding::ok(check, found);
         }
         let means = "rings of 2 MiB and more use pages of 4 KiB: prefaulting them takes longer, and large messages \
-             miss the \
-                     TLB more often; smaller rings do not change";
+                 miss the TLB more often; smaller rings do not change";
         let finding = Finding::note(check, found, means);
         match shmem.as_str() {
             "deny" => finding.fix(On::Host, format!("echo advise > {SHMEM}")),

@@ -159,8 +159,7 @@ fn judge_addresses(limit: Bounds) -> Finding {
         check,
         format!("the address space has at most {}", size(bytes)),
         "each ring that a process joins counts with its whole length, and a stream with almost twice that: mapping \
-             fails \
-             above the limit",
+                 fails above the limit",
     ), "v", "as", None)
     .fix(On::Docker, "sh -c 'ulimit -v unlimited && exec PROGRAM' as the command of the container")
     .fix(On::Systemd, "LimitAS=infinity")

@@ -63,8 +63,7 @@ impl Removal {
         }
         let means = format!(
             "when user {user} has logged out of the last session, systemd removes this user's files in /dev/shm: a \
-                 ring in \
-             use loses its name, and no process can join it"
+                 ring in use loses its name, and no process can join it"
         );
         vec![
             Finding::warning(check, found, means)

@@ -128,7 +128,7 @@ impl Invoker {
     pub fn idle(&mut self, idle: &mut (impl IdleStrategy + ?Sized)) {
         let Some(until) = self.deadline() else { return };
         self.call_strategy(|invoker| {
-            idle.idle(&mut Pause { until: until.0, now: invoker.last, is_over: false, invoker })
+            idle.idle(&mut Pause { until: until.0, now: invoker.last, cycle_is_due: false, invoker })
         });
     }
 

@@ -93,8 +93,8 @@ pub struct Pause<'a> {
     pub(super) invoker: &'a mut Invoker,
     pub(super) now: Instant,
     pub(super) until: Option<Instant>,
-    /// Something has ended a sleep, so a cycle is next.
-    pub(super) is_over: bool,
+    /// Something has ended a sleep, so no other sleep may come before the next cycle.
+    pub(super) cycle_is_due: bool,
 }
 
 impl fmt::Debug for Pause<'_> {
@@ -129,6 +129,6 @@ impl Pause<'_> {
     fn sleep(&mut self, how: Sleep, longest: Option<Duration>) {
         let latest = longest.and_then(|longest| self.now.checked_add(longest));
         let until = self.until.into_iter().chain(latest).min();
-        self.is_over = self.is_over || !self.invoker.sleep(how, until);
+        self.cycle_is_due = self.cycle_is_due || !self.invoker.sleep(how, until);
     }
 }
